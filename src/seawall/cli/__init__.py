@@ -1,0 +1,22 @@
+"""The commands, one a file: `seawall NAME …` runs `seawall.cli.NAME.main`.  postfix(1), postconf(1), postmap(1) …"""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module below seawall.cli, one line of help)
+    "serve": ("serve", "run the server"),
+    "demo": ("demo", "run a demonstration server on loopback, with nothing to configure"),
+    "postfix": ("postfix", "start, stop, reload, status, check, flush: for hands that expect Postfix's"),
+    "check": ("check", "everything wrong or doubtful in a configuration"),
+    "rehearse": ("rehearse", "play one session, no network client needed"),
+    "route": ("route", "where mail for an address goes, and why"),
+    "postconf": ("postconf", "show and edit parameters"),
+    "postmap": ("postmap", "build and query lookup tables"),
+    "postalias": ("postalias", "build and query alias tables"),
+    "newaliases": ("newaliases", "rebuild the alias database"),
+    "postqueue": ("postqueue", "show and flush the queue"),
+    "postsuper": ("postsuper", "delete, hold, release, requeue mail"),
+    "postcat": ("postcat", "show a queue file"),
+    "sendmail": ("sendmail", "submit a message"),
+}
+"""Every command.  A literal that is never changed; the help text and the reference page are drawn from it."""

@@ -1,0 +1,1 @@
+"""main.cf parameters, a file per stage of the journey."""

@@ -1,0 +1,1 @@
+"""Every foreign call, typed."""

@@ -1,0 +1,68 @@
+"""What a session has shown of itself so far: the one thing every check looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from seawall.mail.action import Action
+from seawall.mail.envelope import TlsFacts
+from seawall.policy.verdict import Remark
+
+
+class NameStatus(Enum):
+    """How a client's name was found.  The numbers are those of XCLIENT tests and of Postfix's own test driver."""
+
+    OK = 2
+    TEMPORARY = 4
+    PERMANENT = 5
+    FORGED = 6
+    """The reverse name exists, but does not lead back to the address."""
+
+
+UNKNOWN = "unknown"
+"""Postfix's word for a name that is not known."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One session's facts, kept up to date by the edge, only read by checks (but for `actions` and `remarks`).
+
+    `name` is the forward-confirmed client name or ``unknown``; `reverse_name` the unconfirmed one.  `helo`,
+    `sender` and `recipient` are None until said; addresses are in internal form, "" is the null sender.
+    """
+
+    address: str
+    port: str = ""
+    name: str = UNKNOWN
+    name_status: NameStatus = NameStatus.OK
+    reverse_name: str = UNKNOWN
+    reverse_name_status: NameStatus = NameStatus.OK
+    server_address: str = ""
+    server_port: str = ""
+    protocol: str = "SMTP"
+    helo: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    recipient_count: int = 0
+    """Recipients accepted so far in this transaction."""
+    size: int = 0
+    """SIZE= of MAIL, or the counted size at end of data."""
+    smtputf8: bool = False
+    where: str = "CONNECT"
+    """The step now being judged: CONNECT HELO EHLO MAIL RCPT DATA END-OF-MESSAGE VRFY ETRN."""
+    etrn_domain: str = ""
+    queue_id: str = ""
+    """Empty until the first recipient is accepted (the log's NOQUEUE)."""
+    instance: str = ""
+    sasl_method: str = ""
+    sasl_username: str = ""
+    sasl_sender: str = ""
+    tls: TlsFacts | None = None
+    pipelined: bool = False
+    """True where the client sent more before it could know our answer.  postconf(5) reject_unauth_pipelining"""
+    stress: str = ""
+    actions: list[Action] = field(default_factory=list)
+    """What intake must do with the message, in the order asked for; cleared with the transaction."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What the log must say; the edge empties it after each step."""

@@ -1,0 +1,1 @@
+"""trivial-rewrite(8): address classes, transports and next hops."""

@@ -1,0 +1,1 @@
+"""master(8): the only place where the parts are joined."""

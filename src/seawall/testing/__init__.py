@@ -1,0 +1,1 @@
+"""Fakes that pass the same checks as the real thing."""
