@@ -24,6 +24,8 @@ class Record(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     at: float
     number: int = 0
+    service: str = ""
+    """syslog_name of the master.cf service where its `-o` sets one; empty for the configuration's own."""
 
     def text(self) -> str:
         """The line after ``program[number]: ``, Postfix-shaped.  Untrusted parts are cleaned by the sink."""

@@ -1,0 +1,210 @@
+"""A load of SMTP sessions, from many networks at once, as lean as Python can make it.
+
+One process, one epoll loop, non-blocking sockets, no task a session: what it costs is printed beside every figure,
+because it shares the machine's cores with the server that it measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import select
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Load:
+    """What to send: `steps` are the lines of one session, each sent when the reply to the one before is complete."""
+
+    target: tuple[str, int]
+    steps: tuple[bytes, ...]
+    sessions: int
+    parallel: int
+    networks: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of it."""
+
+    done: int = 0
+    lost: int = 0
+    codes: dict[str, int] = field(default_factory=dict)
+    wall: float = 0.0
+    cpu: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+
+
+class Session:
+    """One client: the socket, the step it is at, and what of a reply has come."""
+
+    __slots__ = ("at", "began", "rest", "socket")
+
+    def __init__(self, source: str, target: tuple[str, int]) -> None:
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        # the port is chosen when the connection is made, so that sources do not run out of ports
+        self.socket.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT, ip(7)
+        self.socket.bind((source, 0))
+        self.at = -1
+        self.rest = b""
+        self.began = time.perf_counter()
+        try:
+            self.socket.connect(target)
+        except BlockingIOError:
+            pass
+
+
+def source_address(number: int, networks: int) -> str:
+    """An address of 198.18.0.0/15, `networks` different /24 in turn."""
+    network = number % networks
+    return f"198.{18 + network // 256}.{network % 256}.{1 + number // networks % 250}"
+
+
+def _reply_complete(data: bytes) -> bool:
+    if not data.endswith(b"\n"):
+        return False
+    last = data.rfind(b"\n", 0, -1) + 1
+    return data[last + 3 : last + 4] != b"-"
+
+
+class Generator:
+    """Runs a load to its end."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._tally = Tally()
+        self._poll = select.epoll()
+        self._live: dict[int, Session] = {}
+        self._started = 0
+
+    def run(self) -> Tally:
+        """Sessions until `sessions` are done or `seconds` are over."""
+        begin, used = time.perf_counter(), _cpu()
+        end = begin + self._load.seconds
+        while self._tally.done + self._tally.lost < self._load.sessions and time.perf_counter() < end:
+            while self._started < self._load.sessions and len(self._live) < self._load.parallel:
+                self._start()
+            for descriptor, _ in self._poll.poll(1.0):
+                self._advance(self._live[descriptor])
+        self._tally.wall = time.perf_counter() - begin
+        self._tally.cpu = _cpu() - used
+        return self._tally
+
+    def _start(self) -> None:
+        session = Session(source_address(self._started, self._load.networks), self._load.target)
+        self._started += 1
+        self._live[session.socket.fileno()] = session
+        self._poll.register(session.socket, select.EPOLLIN)
+
+    def _advance(self, session: Session) -> None:
+        try:
+            data = session.socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end(session, lost=True)
+            return
+        session.rest += data
+        if not _reply_complete(session.rest):
+            return
+        code = session.rest[:3].decode("latin-1")
+        key = f"{session.at} {code}"
+        self._tally.codes[key] = self._tally.codes.get(key, 0) + 1
+        session.rest = b""
+        session.at += 1
+        if session.at == len(self._load.steps):
+            self._end(session, lost=False)
+            return
+        try:
+            session.socket.send(self._load.steps[session.at])
+        except OSError:
+            self._end(session, lost=True)
+
+    def _end(self, session: Session, *, lost: bool) -> None:
+        del self._live[session.socket.fileno()]
+        session.socket.close()
+        if lost:
+            self._tally.lost += 1
+        else:
+            self._tally.done += 1
+            self._tally.latencies.append(time.perf_counter() - session.began)
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value below which `part` of the sorted values lie; 0 where there are none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
+
+
+def refusal(recipient: str) -> tuple[bytes, ...]:
+    """A session that ends in a refusal at RCPT."""
+    return (
+        b"EHLO mx.sender.example\r\n",
+        b"MAIL FROM:<someone@sender.example>\r\n",
+        f"RCPT TO:<{recipient}>\r\n".encode(),
+        b"QUIT\r\n",
+    )
+
+
+def delivery(recipient: str, size: int) -> tuple[bytes, ...]:
+    """A session that hands over one message of about `size` bytes."""
+    line = b"All work and no play makes a mail server a dull host.\r\n"
+    body = line * max(1, size // len(line))
+    head = b"From: <someone@sender.example>\r\nTo: <" + recipient.encode() + b">\r\nSubject: bench\r\n\r\n"
+    return (
+        b"EHLO mx.sender.example\r\n",
+        b"MAIL FROM:<someone@sender.example>\r\n",
+        f"RCPT TO:<{recipient}>\r\n".encode(),
+        b"DATA\r\n",
+        head + body + b".\r\n",
+        b"QUIT\r\n",
+    )
+
+
+def main() -> int:
+    """`python -m bench.generator …` prints the tally as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="192.0.2.1")
+    parser.add_argument("--port", type=int, default=25)
+    parser.add_argument("--kind", choices=("refusal", "delivery"), required=True)
+    parser.add_argument("--recipient", action="append", required=True)
+    parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--sessions", type=int, default=10000)
+    parser.add_argument("--parallel", type=int, default=50)
+    parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    given = parser.parse_args()
+    recipient = given.recipient[0]
+    steps = refusal(recipient) if given.kind == "refusal" else delivery(recipient, given.size)
+    load = Load((given.host, given.port), steps, given.sessions, given.parallel, given.networks, given.seconds)
+    tally = Generator(load).run()
+    json.dump(
+        {
+            "done": tally.done,
+            "lost": tally.lost,
+            "codes": tally.codes,
+            "wall": tally.wall,
+            "cpu": tally.cpu,
+            "p50": percentile(tally.latencies, 0.5),
+            "p99": percentile(tally.latencies, 0.99),
+        },
+        sys.stdout,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

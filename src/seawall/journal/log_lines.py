@@ -1,0 +1,57 @@
+"""Log lines as Postfix writes them, so that pflogsumm, fail2ban and logwatch go on working.  postlogd(8), syslogd(8)"""
+
+from __future__ import annotations
+
+import time
+
+from seawall.journal.record import Record
+
+
+def clean(text: str) -> str:
+    """`text` with everything that a terminal or a log reader could misread replaced by ``?``, as Postfix does."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else "?" for mark in text)
+
+
+class LineFormat:
+    """Turns records into lines: ``Nov 23 13:10:21 host postfix/smtpd[12]: text``.
+
+    `process` is the number for records without one of their own (the process id); `offset` gives the local time for
+    seconds since the epoch, an argument so that tests know the time zone.
+    """
+
+    def __init__(self, host: str, syslog_name: str, process: int) -> None:
+        self._host = host.split(".")[0]
+        self._syslog_name = syslog_name
+        self._process = process
+        self._second = -1
+        self._stamp = ""
+
+    def _time(self, at: float) -> str:
+        second = int(at)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%b %e %H:%M:%S", time.localtime(second))
+        return self._stamp
+
+    def head(self, record: Record) -> str:
+        """``postfix/smtpd[12]: ``."""
+        name = getattr(record, "source", "") or record.program
+        return f"{record.service or self._syslog_name}/{name}[{record.number or self._process}]: "
+
+    def line(self, record: Record) -> str:
+        """The whole line for a file, without its line end."""
+        return f"{self._time(record.at)} {self._host} {self.head(record)}{clean(record.text())}"
+
+
+# syslog(3) LOG_MAIL, and the severities that records name
+MAIL_FACILITY = 2 << 3
+SEVERITIES = {"crit": 2, "err": 3, "warning": 4, "info": 6, "debug": 7}
+
+
+def syslog_packet(form: LineFormat, record: Record) -> bytes:
+    """The datagram for /dev/log: ``<22>Nov 23 13:10:21 postfix/smtpd[12]: text``.  RFC 3164 §4.1"""
+    stamp = time.strftime("%b %e %H:%M:%S", time.localtime(record.at))
+    priority = MAIL_FACILITY | SEVERITIES[record.level]
+    return f"<{priority}>{stamp} {form.head(record)}{clean(record.text())}".encode("utf-8", "replace")

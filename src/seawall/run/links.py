@@ -1,0 +1,285 @@
+"""The links between children: questions with numbers, answers in any order, bodies as descriptors.
+
+`DirectLink` and `JobLink` stand in the worker and the queue manager for the delivery process; `serve_delivery` is its
+side.  Once a request is sent it is answered, or the delivery process is dead: there is no time-out in between, so
+that a slow disk never leads to two deliveries (docs/design.md, "The direct way").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+from seawall.mail.job import Job
+from seawall.mail.message import Content, FileSlice, Message
+from seawall.mail.outcome import Deferred, Delivery, Outcome
+from seawall.run import messages as m
+from seawall.run.channel import LARGEST, Channel
+
+INLINE = LARGEST // 2
+"""Bytes of content that travel in the packet itself."""
+
+
+def to_wire(message: Message) -> tuple[m.WireMessage, list[int], list[int]]:
+    """(wire form, descriptors to send, descriptors to close afterwards)."""
+    content = message.content
+    wire = m.WireMessage(message.queue_id, message.arrived, message.envelope, content.memory)
+    if content.spilled is None and len(content.memory) <= INLINE:
+        return wire, [], []
+    if content.spilled is not None and len(content.memory) <= INLINE:
+        spilled = content.spilled
+        return _with_slice(wire, content.memory, spilled), [spilled.descriptor], []
+    # A head this large goes into a file of its own, the spilled rest behind it.
+    file = os.memfd_create("seawall-content")
+    _write_all(file, content.memory)
+    if content.spilled is not None:
+        _copy(content.spilled, file)
+    return _with_slice(wire, b"", FileSlice(file, 0, content.size)), [file], [file]
+
+
+def _with_slice(wire: m.WireMessage, memory: bytes, spilled: FileSlice) -> m.WireMessage:
+    return m.WireMessage(wire.queue_id, wire.arrived, wire.envelope, memory, spilled.offset, spilled.length)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _copy(source: FileSlice, file: int) -> None:
+    at, left = source.offset, source.length
+    while left:
+        piece = os.pread(source.descriptor, min(left, 1 << 18), at)
+        if not piece:
+            raise OSError("a message's file is shorter than it was")
+        _write_all(file, piece)
+        at, left = at + len(piece), left - len(piece)
+
+
+def from_wire(wire: m.WireMessage, descriptors: list[int]) -> Message:
+    """The message; its spilled part belongs to the descriptor that came along."""
+    spilled = FileSlice(descriptors[0], wire.spilled_offset, wire.spilled_length) if descriptors else None
+    return Message(wire.queue_id, wire.arrived, wire.envelope, Content(wire.memory, spilled))
+
+
+class _Asking:
+    """The asking side of a link that may be renewed when the other process is replaced."""
+
+    def __init__(self) -> None:
+        self._channel: Channel[m.LinkMessage] | None = None
+        self._waiting: dict[int, asyncio.Future[m.LinkMessage | None]] = {}
+        self._number = 0
+        self._linked: asyncio.Event = asyncio.Event()
+
+    def renew(self, end: socket.socket) -> None:
+        """Talk to the successor; what the predecessor still owes may yet come over the old pair."""
+        loop = asyncio.get_running_loop()
+        owed: dict[int, asyncio.Future[m.LinkMessage | None]] = {}
+
+        def heard(message: m.LinkMessage, descriptors: list[int]) -> None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if isinstance(message, m.DirectReply | m.JobReply):
+                future = owed.pop(message.number, None)
+                if future is not None and not future.done():
+                    future.set_result(message)
+
+        def lost() -> None:
+            if self._waiting is owed:
+                self._linked.clear()
+            for future in owed.values():
+                if not future.done():
+                    loop.call_soon(_give_up, future)
+            owed.clear()
+
+        self._waiting = owed
+        self._channel = Channel(end, m.LinkMessage, heard, lost)
+        self._linked.set()
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._channel is not None:
+            self._channel.close()
+
+    @property
+    def is_linked(self) -> bool:
+        """True while somebody is there to ask."""
+        return self._channel is not None and self._channel.is_open
+
+    async def linked(self) -> None:
+        """Wait until there is somebody to ask."""
+        await self._linked.wait()
+
+    def ask(
+        self, question: Callable[[int], m.LinkMessage], descriptors: list[int]
+    ) -> asyncio.Future[m.LinkMessage | None]:
+        """A future for the answer: None where the other process died before it answered."""
+        future: asyncio.Future[m.LinkMessage | None] = asyncio.get_running_loop().create_future()
+        self._number += 1
+        if self._channel is None or not self._channel.is_open:
+            future.set_result(None)
+            return future
+        self._waiting[self._number] = future
+        if not self._channel.send(question(self._number), descriptors) and not future.done():
+            future.set_result(None)
+        return future
+
+
+def _give_up(future: asyncio.Future[m.LinkMessage | None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class DirectTrouble(Exception):
+    """The delivery process died with our request: what it did is not known."""
+
+
+class DirectLink(_Asking):
+    """journey.DirectWay, in a worker."""
+
+    async def deliver(self, message: Message) -> tuple[Outcome, ...] | None:
+        """As journey.DirectWay; Deferred for every recipient where the delivery process died in between.
+
+        Those go to the spool and may be delivered twice: a duplicate is allowed there, a loss never (RFC 1047).
+        """
+        if not self.is_linked:
+            return None
+        wire, descriptors, mine = to_wire(message)
+        try:
+            future = self.ask(lambda number: m.DirectRequest(number, wire), descriptors)
+        finally:
+            for descriptor in mine:
+                os.close(descriptor)
+        reply = await future
+        if isinstance(reply, m.DirectReply):
+            return reply.outcomes
+        gone = Deferred(status="4.3.0", text="delivery process ended before it answered")
+        return tuple(gone for _ in message.envelope.recipients)
+
+
+class JobLink(_Asking):
+    """journey.Deliverer for local(8), virtual(8) and pipe(8), in the queue manager."""
+
+    async def deliver(self, job: Job) -> Delivery:
+        """Deferred for all where the delivery process died in between."""
+        await self.linked()
+        message = Message(job.queue_id, job.arrived, job.envelope, job.content)
+        wire, descriptors, mine = to_wire(message)
+        try:
+            future = self.ask(
+                lambda number: m.JobRequest(number, job.transport, job.nexthop, job.recipients, wire), descriptors
+            )
+        finally:
+            for descriptor in mine:
+                os.close(descriptor)
+        reply = await future
+        if isinstance(reply, m.JobReply):
+            return reply.delivery
+        gone = Deferred(status="4.3.0", text="delivery process ended before it answered")
+        return Delivery(tuple(gone for _ in job.recipients))
+
+
+class DeliveryService:
+    """The delivery process's side of all its links: `direct` and `deliver` are the agents."""
+
+    def __init__(
+        self,
+        direct: Callable[[Message], Awaitable[tuple[Outcome, ...] | None]],
+        deliver: Callable[[Job], Awaitable[Delivery]],
+    ) -> None:
+        self._direct = direct
+        self._deliver = deliver
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._channels: list[Channel[m.LinkMessage]] = []
+
+    @property
+    def under_way(self) -> int:
+        """Requests not yet answered."""
+        return len(self._tasks)
+
+    def serve(self, end: socket.socket) -> None:
+        """Answer on this pair until the other side ends."""
+        channel: Channel[m.LinkMessage] = Channel(
+            end, m.LinkMessage, lambda message, fds: self._take(channel, message, fds), lambda: None
+        )
+        self._channels = [*(each for each in self._channels if each.is_open), channel]
+
+    def _take(self, channel: Channel[m.LinkMessage], message: m.LinkMessage, descriptors: list[int]) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(channel, message, descriptors))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, channel: Channel[m.LinkMessage], message: m.LinkMessage, descriptors: list[int]) -> None:
+        try:
+            match message:
+                case m.DirectRequest():
+                    outcomes = await self._direct(from_wire(message.message, descriptors))
+                    channel.send(m.DirectReply(message.number, outcomes))
+                case m.JobRequest():
+                    whole = from_wire(message.message, descriptors)
+                    job = Job(
+                        whole.queue_id,
+                        whole.arrived,
+                        message.transport,
+                        message.nexthop,
+                        whole.envelope,
+                        message.recipients,
+                        whole.content,
+                    )
+                    channel.send(m.JobReply(message.number, await self._deliver(job)))
+                case _:
+                    pass
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    async def idle(self) -> None:
+        """Wait until everything taken is answered."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def close(self) -> None:
+        """Answer no more."""
+        for channel in self._channels:
+            channel.close()
+
+
+class WatcherLink:
+    """Where a child's records go: to the watcher, or nowhere while there is none (the log has them all the same)."""
+
+    MOST_WAITING = 200
+    """Packets that may wait for the watcher; more are dropped: the store must never hold up mail."""
+
+    def __init__(self) -> None:
+        self._channel: Channel[m.LinkMessage] | None = None
+        self.dropped = 0
+
+    def renew(self, end: socket.socket) -> None:
+        """Talk to the (new) watcher."""
+        self._channel = Channel(end, m.LinkMessage, _drop_answer, lambda: None)
+
+    def send(self, rows: tuple[tuple[float, str, int, str, str, bytes], ...]) -> None:
+        """Pass rows on, in packets that fit."""
+        channel = self._channel
+        if channel is None or not channel.is_open or channel.backlog > self.MOST_WAITING:
+            self.dropped += len(rows)
+            return
+        packet: list[tuple[float, str, int, str, str, bytes]] = []
+        size = 0
+        for row in rows:
+            size += len(row[5]) + 100
+            if packet and size > LARGEST // 4:
+                channel.send(m.Records(tuple(packet)))
+                packet, size = [], len(row[5]) + 100
+            if len(row[5]) < LARGEST // 2:
+                packet.append(row)
+        if packet:
+            channel.send(m.Records(tuple(packet)))
+
+
+def _drop_answer(message: m.LinkMessage, descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

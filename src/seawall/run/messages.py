@@ -1,0 +1,149 @@
+"""Everything the processes say to each other: frozen structs, in one file, with a version.
+
+Supervisor and child talk over one `SOCK_SEQPACKET` pair; `Link` hands two children a pair of their own.  Files,
+listeners and bodies travel as descriptors beside the message.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from seawall.mail.envelope import Envelope, Recipient
+from seawall.mail.outcome import Delivery, Outcome
+
+VERSION = 1
+"""Raised with every change; a child of another version is not talked to."""
+
+
+class ListenerInfo(msgspec.Struct, frozen=True):
+    """One listening socket of a worker: the master.cf service (by position) that answers on it."""
+
+    service: int
+    family: str
+    address: str
+    port: int
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → child, first of all.  Descriptors: configuration, log file (if `has_log`), then `listeners`."""
+
+    version: int
+    role: str
+    index: int
+    workers: int
+    root: str
+    directory: str
+    user: str
+    """The account to become once everything that needs privilege is open; empty: stay who we are."""
+    generation: int
+    listeners: tuple[ListenerInfo, ...] = ()
+    has_log: bool = False
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What the configuration descriptor holds, in MessagePack: the texts as the supervisor read them, once."""
+
+    main_cf: str
+    master_cf: str
+    overrides: dict[str, str] = {}
+
+
+class Link(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → child: one end of a pair to another child.  An older link to the same peer is at its end."""
+
+    peer: str
+    index: int
+
+
+class Drain(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → child: accept no more, let what is under way end within `seconds`, then end."""
+
+    seconds: float
+
+
+class Adopt(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → worker: a neighbour is silent; accept from its sockets (beside the message) as well."""
+
+    index: int
+    listeners: tuple[ListenerInfo, ...] = ()
+
+
+class Release(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → worker: the neighbour is back."""
+
+    index: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Child → supervisor: the configuration of this generation is in use."""
+
+    generation: int
+    pid: int
+
+
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """Child → supervisor, twice a second: the loop turns.  `sessions` and `stall` (longest seconds) are for status."""
+
+    sessions: int = 0
+    stall: float = 0.0
+
+
+class Announce(msgspec.Struct, frozen=True, tag=True):
+    """Worker → queue manager: a queue file is durable."""
+
+    queue_id: str
+
+
+class WireMessage(msgspec.Struct, frozen=True):
+    """A message between processes; the spilled part of its content is the descriptor beside it."""
+
+    queue_id: str
+    arrived: float
+    envelope: Envelope
+    memory: bytes
+    spilled_offset: int = 0
+    spilled_length: int = 0
+
+
+class DirectRequest(msgspec.Struct, frozen=True, tag=True):
+    """Worker → delivery: into the mailboxes at once, if the direct way is open to it."""
+
+    number: int
+    message: WireMessage
+
+
+class DirectReply(msgspec.Struct, frozen=True, tag=True):
+    """Delivery → worker: the outcomes, or None where the conditions do not hold."""
+
+    number: int
+    outcomes: tuple[Outcome, ...] | None
+
+
+class JobRequest(msgspec.Struct, frozen=True, tag=True):
+    """Queue manager → delivery: a job of local(8), virtual(8), pipe(8)."""
+
+    number: int
+    transport: str
+    nexthop: str
+    recipients: tuple[Recipient, ...]
+    message: WireMessage
+
+
+class JobReply(msgspec.Struct, frozen=True, tag=True):
+    """Delivery → queue manager."""
+
+    number: int
+    delivery: Delivery
+
+
+class Records(msgspec.Struct, frozen=True, tag=True):
+    """Any child → watcher: a batch of journal records, each in JSON."""
+
+    rows: tuple[tuple[float, str, int, str, str, bytes], ...]
+    """(at, program, number, kind, queue id, JSON)"""
+
+
+ChannelMessage: TypeAlias = Start | Link | Drain | Adopt | Release | Ready | Beat
+LinkMessage: TypeAlias = Announce | DirectRequest | DirectReply | JobRequest | JobReply | Records

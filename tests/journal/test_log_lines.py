@@ -1,0 +1,116 @@
+"""Log lines: shaped as Postfix's, clean whatever a client said."""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seawall.journal.log_lines import LineFormat, clean, syslog_packet
+from seawall.journal.record import MemoryJournal, Record, Warned
+from seawall.journal.store import Store, row_of
+from seawall.journal.writer import BATCH, BatchingJournal, FileSink, FunctionSink
+
+
+class Said(Record, frozen=True, tag=True, kw_only=True):
+    program = "smtpd"
+    queue_id: str = ""
+    words: str
+
+    def text(self) -> str:
+        return f"{self.queue_id or 'NOQUEUE'}: {self.words}"
+
+
+FORM = LineFormat("mx.example.com", "postfix", 77)
+
+
+def test_a_line_names_host_program_and_session() -> None:
+    line = FORM.line(Said(at=0, number=12, words="reject: x"))
+    assert line.endswith(" mx postfix/smtpd[12]: NOQUEUE: reject: x")
+    assert len(line.split(" mx ")[0]) == len("Jan  1 00:00:00")
+
+
+def test_a_record_without_a_session_shows_the_process_and_a_service_its_own_name() -> None:
+    assert " postfix/smtpd[77]: " in FORM.line(Said(at=0, words="x"))
+    assert " postfix/submission/smtpd[77]: " in FORM.line(Said(at=0, words="x", service="postfix/submission"))
+    assert " postfix/pickup[77]: warning: odd" in FORM.line(Warned(at=0, source="pickup", message="odd"))
+
+
+@given(st.text(), st.binary())
+def test_nothing_that_a_terminal_obeys_reaches_a_log_line(text: str, raw: bytes) -> None:
+    for untrusted in (text, raw.decode("utf-8", "surrogateescape")):
+        line = clean(untrusted)
+        assert line.isprintable()
+        assert len(line) == len(untrusted)
+        assert FORM.line(Said(at=0, words=untrusted)).isprintable()
+
+
+def test_what_is_printable_stays_as_it_is() -> None:
+    assert clean("héllo <x@exämple>") == "héllo <x@exämple>"
+    assert clean("a\r\nb\x1b[31m") == "a??b?[31m"
+
+
+def test_a_syslog_packet_carries_facility_and_severity() -> None:
+    assert syslog_packet(FORM, Said(at=0, number=1, words="x")).startswith(b"<22>")
+    assert syslog_packet(FORM, Warned(at=0, source="master", message="x")).startswith(b"<20>")
+
+
+def test_records_wait_for_company_and_a_full_batch_does_not_wait() -> None:
+    batches: list[int] = []
+    planned: list[tuple[float, object]] = []
+    journal = BatchingJournal(
+        [FunctionSink(lambda records: batches.append(len(records)))], lambda delay, call: planned.append((delay, call))
+    )
+    for number in range(BATCH + 1):
+        journal.write(Said(at=number, words="x"))
+    assert batches == [BATCH]
+    journal.flush()
+    journal.flush()
+    assert batches == [BATCH, 1]
+    assert len(planned) == 2
+
+
+def test_a_full_disk_loses_log_lines_and_nothing_else(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        FileSink(full.fileno(), FORM).take([Said(at=0, words="x")])
+
+
+def test_the_memory_journal_keeps_and_tells() -> None:
+    told: list[Record] = []
+    journal = MemoryJournal(told.append)
+    journal.write(Said(at=0, words="x"))
+    assert journal.records == told
+
+
+def test_the_store_finds_rows_by_queue_id_and_forgets_old_ones(tmp_path: Path) -> None:
+    store = Store(tmp_path / "journal.sqlite")
+    store.add(row_of(Said(at=float(n), number=n, queue_id=f"Q{n % 2}", words="x")) for n in range(10))
+    found = list(store.rows(queue_id="Q1"))
+    assert [row.at for row in found] == [1, 3, 5, 7, 9]
+    assert msgspec.json.decode(found[0].record)["words"] == "x"
+    assert found[0].kind == "Said"
+    assert store.forget(5.0, 3) == 3
+    assert store.forget(5.0, 3) == 2
+    assert [row.at for row in store.rows()] == [5, 6, 7, 8, 9]
+    store.close()
+
+
+def test_a_store_of_another_format_is_put_aside_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    Store(path).close()
+    other = sqlite3.connect(path)
+    other.execute("UPDATE meta SET format = 99")
+    other.commit()
+    other.close()
+    store = Store(path)
+    assert list(store.rows()) == []
+    assert (tmp_path / "journal.sqlite.other-format").exists()
+    store.close()
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe", "ü".encode("latin-1")])
+def test_bytes_that_are_no_utf8_are_kept_readable(raw: bytes) -> None:
+    row = row_of(Said(at=0, words=raw.decode("utf-8", "surrogateescape")))
+    assert "?" in msgspec.json.decode(row.record)["words"]
