@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "postalias": ("postalias", "build and query alias tables"),
     "newaliases": ("newaliases", "rebuild the alias database"),
     "postqueue": ("postqueue", "show and flush the queue"),
+    "mailq": ("mailq", "show the queue"),
     "postsuper": ("postsuper", "delete, hold, release, requeue mail"),
     "postcat": ("postcat", "show a queue file"),
     "sendmail": ("sendmail", "submit a message"),

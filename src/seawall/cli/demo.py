@@ -11,10 +11,11 @@ from importlib import resources
 from pathlib import Path
 
 from seawall.cli import exits
+from seawall.config.master_cf import STANDARD
 from seawall.config.settings import ConfigTrouble
 from seawall.run.listeners import ListenTrouble
 from seawall.run.privileges import PrivilegeTrouble, is_root
-from seawall.run.serve import DEFAULT_MASTER_CF, Server
+from seawall.run.serve import Server
 from seawall.run.site import StartTrouble
 
 FIRST_PORT = 2525
@@ -57,7 +58,7 @@ def write_configuration(directory: Path, port: int, owner: pwd.struct_passwd) ->
     )
     text = (resources.files("seawall") / "demo" / "main.cf").read_text()
     (etc / "main.cf").write_text(head + text)
-    (etc / "master.cf").write_text(DEFAULT_MASTER_CF.replace("smtp      inet", f"{port}      inet", 1))
+    (etc / "master.cf").write_text(STANDARD.replace("smtp ", f"{port} ", 1))
     return etc
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import Enum
+from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,13 @@ class NoSuchName:
 
 @dataclass(frozen=True, slots=True)
 class NoData:
-    """The name exists, the kind does not."""
+    """The name exists, the kind does not.
+
+    `malformed` is true where records were there and none was usable: their host names are none.  (DNS_INVAL)
+    """
 
     ttl: int = 0
+    malformed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +53,21 @@ class TryAgain:
 
 
 Answer: TypeAlias = Found | NoSuchName | NoData | TryAgain
+
+
+class Asks(Protocol):
+    """Whoever answers questions: the resolver, or a zone file."""
+
+    def ask(self, name: str, kind: str) -> Answer | Awaitable[Answer]:
+        """The records of `kind` (A, MX …) at `name`; at once where the answer is known.  Never raises."""
+        ...
+
+
+class NameStatus(Enum):
+    """How a client's name was found.  The numbers are those of XCLIENT tests and of Postfix's own test driver."""
+
+    OK = 2
+    TEMPORARY = 4
+    PERMANENT = 5
+    FORGED = 6
+    """The reverse name exists, but does not lead back to the address."""

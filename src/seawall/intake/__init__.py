@@ -1,1 +1,1 @@
-"""cleanup(8), trivial-rewrite(8): what a client hands over is made ours."""
+"""cleanup(8): what a client hands over becomes ours, complete, rewritten and addressed, before it is put to rest."""

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
+from seawall.dns.answers import NameStatus as NameStatus
 from seawall.mail.action import Action
 from seawall.mail.envelope import TlsFacts
-from seawall.policy.verdict import Remark
-
-
-class NameStatus(Enum):
-    """How a client's name was found.  The numbers are those of XCLIENT tests and of Postfix's own test driver."""
-
-    OK = 2
-    TEMPORARY = 4
-    PERMANENT = 5
-    FORGED = 6
-    """The reverse name exists, but does not lead back to the address."""
-
+from seawall.policy.verdict import Remark, Verdict
 
 UNKNOWN = "unknown"
 """Postfix's word for a name that is not known."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """What evaluation remembers of a session between its lists.  Belongs to policy; nobody else reads it.
+
+    The two deferrals hold the first verdict of their kind.  What a permit must wait for is remembered by stage,
+    because each stage starts again from what the stages before it left.
+    """
+
+    depth: int = 0
+    warns: bool = False
+    discards: bool = False
+    defer_if_permit: Verdict | None = None
+    defer_if_reject: Verdict | None = None
+    after_client: Verdict | None = None
+    after_helo: Verdict | None = None
+    after_sender: Verdict | None = None
+    sender_listed: bool = False
+    recipient_listed: bool = False
+    known: dict[object, object] = field(default_factory=dict)
+    """Answers about this client that hold for the session, by question."""
 
 
 @dataclass(slots=True)
@@ -66,3 +77,10 @@ class Attempt:
     """What intake must do with the message, in the order asked for; cleared with the transaction."""
     remarks: list[Remark] = field(default_factory=list)
     """What the log must say; the edge empties it after each step."""
+    pending: Pending = field(default_factory=Pending)
+    """Evaluation's own memory of the session."""
+
+    @property
+    def client(self) -> str:
+        """``name[address]``, as replies and the log show a client."""
+        return f"{self.name}[{self.address}]"

@@ -9,7 +9,10 @@ from seawall.mail.reply import Reply
 
 
 class Act(Enum):
-    """The three ways a check can end.  Temporary or permanent is told by the reply's code."""
+    """The ways a check can end.  Temporary or permanent is told by the reply's code.
+
+    A judge answers DUNNO, PERMIT or REJECT; the two DEFER_IF are said inside a list only, and kept for its end.
+    """
 
     DUNNO = "dunno"
     """No opinion: the next check is asked."""
@@ -17,14 +20,20 @@ class Act(Enum):
     """The list ends, the step is allowed."""
     REJECT = "reject"
     """The list ends, the client hears `reply` (4xx or 5xx)."""
+    DEFER_IF_PERMIT = "defer_if_permit"
+    """Where all would end in a permit, the client hears `reply` (4xx) instead."""
+    DEFER_IF_REJECT = "defer_if_reject"
+    """Where a 5xx would follow, the client hears `reply` (4xx) instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One check's answer, or a whole list's.
 
-    `reason` is a slug (``relay-denied``, ``helo-not-fqdn``), `evidence` what it rests on, for the operator.
-    `hangs_up` ends the connection after the reply.
+    `reason` is a slug out of policy/reasons.py (``relay-denied``, ``helo-not-fqdn``), `evidence` what it rests on, for
+    the operator.  `hangs_up` ends the connection after the reply, or without one where `reply` is None.  `hard` is
+    trouble of our own (a table, the configuration): warn_if_reject does not soften it.  `settled` is true once
+    evaluation has applied warn_if_reject, deferrals and soft_bounce, and has told the log.
     """
 
     act: Act
@@ -32,6 +41,8 @@ class Verdict:
     reason: str = ""
     evidence: tuple[str, ...] = ()
     hangs_up: bool = False
+    hard: bool = False
+    settled: bool = False
 
 
 DUNNO = Verdict(Act.DUNNO)

@@ -1,1 +1,1 @@
-"""trivial-rewrite(8): address classes, transports and next hops."""
+"""trivial-rewrite(8): the complete form of an address, whose mail it is, and which transport takes it where."""

@@ -51,8 +51,8 @@ class Part(Protocol):
         """What is under way, for status and draining."""
         ...
 
-    async def drain(self, seconds: float) -> None:
-        """Take nothing new, let what is under way end, at most so long; then flush."""
+    async def drain(self, seconds: float, farewell: bool) -> None:
+        """Take nothing new, let what is under way end, at most so long; then flush.  `farewell` as in `m.Drain`."""
         ...
 
 
@@ -93,6 +93,7 @@ class Life:
         self._part = part
         self._over = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+        self._has_said_farewell = False
         self._channel: Channel[m.ChannelMessage] = Channel(end, m.ChannelMessage, self._heard, self._orphaned)
         self._loop = asyncio.get_running_loop()
         self._beat_due = 0.0
@@ -103,7 +104,7 @@ class Life:
         self._channel.send(m.Ready(self._given.start.generation, os.getpid()))
         self._beat_due = self._loop.time()
         self._beat()
-        self._loop.add_signal_handler(signal.SIGTERM, self._drain, 5.0)
+        self._loop.add_signal_handler(signal.SIGTERM, self._drain, 5.0, True)
         for ignored in (signal.SIGINT, signal.SIGHUP):  # the terminal's signals are for the supervisor
             self._loop.add_signal_handler(ignored, lambda: None)
         await self._over.wait()
@@ -119,7 +120,7 @@ class Life:
             case m.Link():
                 self._part.link(message.peer, message.index, socket.socket(fileno=descriptors.pop(0)))
             case m.Drain():
-                self._drain(message.seconds)
+                self._drain(message.seconds, message.farewell)
             case m.Adopt():
                 self._part.adopt(message.index, sockets_of(message.listeners, descriptors))
                 descriptors = []
@@ -132,17 +133,22 @@ class Life:
 
     def _orphaned(self) -> None:
         """The supervisor is gone: accept no more, finish, end.  Nobody would replace or stop us."""
-        self._drain(30.0)
+        self._drain(30.0, True)
 
-    def _drain(self, seconds: float) -> None:
+    def _drain(self, seconds: float, farewell: bool) -> None:
+        if self._draining is not None and farewell and not self._has_said_farewell:
+            self._draining.cancel()  # a reload's long drain gives way to a stop
+            self._draining = None
         if self._draining is None:
-            self._draining = self._loop.create_task(self._drain_and_end(seconds))
+            self._has_said_farewell = farewell
+            self._draining = self._loop.create_task(self._drain_and_end(seconds, farewell))
 
-    async def _drain_and_end(self, seconds: float) -> None:
+    async def _drain_and_end(self, seconds: float, farewell: bool) -> None:
         try:
-            await self._part.drain(seconds)
-        finally:
-            self._over.set()
+            await self._part.drain(seconds, farewell)
+        except asyncio.CancelledError:
+            return
+        self._over.set()
 
 
 def run_child(build: Callable[[Given], Part]) -> int:

@@ -58,9 +58,13 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):
-    """Supervisor → child: accept no more, let what is under way end within `seconds`, then end."""
+    """Supervisor → child: accept no more, let what is under way end within `seconds`, then end.
+
+    With `farewell`, sessions that are idle are told 421 and closed; without (a reload) they stay as long as they like.
+    """
 
     seconds: float
+    farewell: bool = True
 
 
 class Adopt(msgspec.Struct, frozen=True, tag=True):

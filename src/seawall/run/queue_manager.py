@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from seawall.run.build import build_queue_manager
+from seawall.run.build_queue import build_queue_manager
 from seawall.run.child import run_child
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from seawall.config.master_cf import Service, parse_master_cf
+from seawall.config.master_cf import STANDARD, Service, parse_master
 from seawall.config.settings import ConfigTrouble, Settings
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.writer import FileSink, Sink, SyslogSink, TerminalSink
@@ -20,35 +20,10 @@ from seawall.run.records import MasterSaid
 from seawall.run.site import PidFile, Site, StartTrouble, open_log, postfix_is_running, read_texts
 from seawall.run.supervisor import Plan, Supervisor
 
+MOST_WORKERS = 128
+"""More would not find a place in a queue id."""
 SMTP_SERVERS = frozenset({"smtpd", "postscreen"})
 """Commands of master.cf whose inet services we answer on."""
-
-DEFAULT_MASTER_CF = """\
-smtp      inet  n       -       n       -       -       smtpd
-pickup    unix  n       -       n       60      1       pickup
-cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
-tlsmgr    unix  -       -       n       1000?   1       tlsmgr
-rewrite   unix  -       -       n       -       -       trivial-rewrite
-bounce    unix  -       -       n       -       0       bounce
-defer     unix  -       -       n       -       0       bounce
-trace     unix  -       -       n       -       0       bounce
-verify    unix  -       -       n       -       1       verify
-flush     unix  n       -       n       1000?   0       flush
-proxymap  unix  -       -       n       -       -       proxymap
-smtp      unix  -       -       n       -       -       smtp
-relay     unix  -       -       n       -       -       smtp
-showq     unix  n       -       n       -       -       showq
-error     unix  -       -       n       -       -       error
-retry     unix  -       -       n       -       -       error
-discard   unix  -       -       n       -       -       discard
-local     unix  -       n       n       -       -       local
-virtual   unix  -       n       n       -       -       virtual
-lmtp      unix  -       -       n       -       -       lmtp
-anvil     unix  -       -       n       -       1       anvil
-scache    unix  -       -       n       -       1       scache
-"""
-"""The services that are there where a site has no master.cf, as Postfix ships them.  master(5)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +41,23 @@ def settings_of(configuration: Configuration, root: str, directory: str) -> Sett
     return settings.with_overrides(configuration.overrides) if configuration.overrides else settings
 
 
-def services_of(configuration: Configuration, directory: str) -> tuple[Service, ...]:
+def services_of(configuration: Configuration, settings: Settings) -> tuple[Service, ...]:
     """The services of master.cf.  Raises ConfigTrouble."""
-    return parse_master_cf(configuration.master_cf, f"{directory}/master.cf")
+    return parse_master(configuration.master_cf, f"{settings.directory}/master.cf", settings)
 
 
 def read(directory: str, root: str, overrides: Mapping[str, str] | None = None) -> Read:
     """Read and understand a configuration.  Raises ConfigTrouble."""
     main, master = read_texts(directory, root)
-    configuration = Configuration(main, DEFAULT_MASTER_CF if master is None else master, dict(overrides or {}))
-    return Read(configuration, settings_of(configuration, root, directory), services_of(configuration, directory))
+    configuration = Configuration(main, STANDARD if master is None else master, dict(overrides or {}))
+    settings = settings_of(configuration, root, directory)
+    return Read(configuration, settings, services_of(configuration, settings))
 
 
 def worker_count(settings: Settings) -> int:
     """seawall_workers, or one for each core."""
     wanted = settings.number("seawall_workers")
-    return wanted if wanted > 0 else len(os.sched_getaffinity(0))
+    return min(wanted, MOST_WORKERS) if wanted > 0 else len(os.sched_getaffinity(0))
 
 
 def exempt_networks(settings: Settings) -> list[Network]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from seawall.config.settings import ConfigTrouble, Settings
 from seawall.run.privileges import Account, find_account, is_root
+from seawall.spool.disk import Disk
+from seawall.spool.places import MODES, Places, make_places
 
 OWN = "seawall"
 """Everything of ours lies in `$queue_directory/seawall` and `$data_directory/seawall`; Postfix's folders are not touched."""
@@ -47,8 +49,9 @@ class Site:
         for place in (self.spool, self.state):
             try:
                 place.mkdir(parents=True, exist_ok=True)
-                if self.account is not None:
-                    os.chown(place, self.account.uid, self.account.gid)
+                if place == self.spool:
+                    make_places(Places(str(self.spool)), Disk())
+                self._give(place, *(place / name for name in MODES if place == self.spool))
                 place.chmod(0o711 if place == self.spool else 0o700)
             except OSError as trouble:
                 raise StartTrouble(
@@ -56,6 +59,12 @@ class Site:
                     f"or choose another queue_directory or data_directory",
                     73,
                 ) from trouble
+
+    def _give(self, *places: Path) -> None:
+        """To mail_owner, where we are root."""
+        if self.account is not None:
+            for place in places:
+                os.chown(place, self.account.uid, self.account.gid, follow_symlinks=False)
 
 
 def postfix_is_running(settings: Settings) -> bool:

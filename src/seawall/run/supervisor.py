@@ -28,6 +28,8 @@ DEAD = 5.0
 """Seconds without a beat after which a child is killed and replaced."""
 STARTING = 60.0
 """Seconds that a child may take to be ready; map files of a million keys are read in this time."""
+LONGEST_SESSION = 3600.0
+"""Seconds that sessions of the generation before a reload may last."""
 SLOWEST_RESTART = 10.0
 """Seconds between restarts of a child that dies at once, at most."""
 
@@ -151,13 +153,13 @@ class Supervisor:
 
     def _drain_role(self, role: str, seconds: float) -> None:
         for child in self._children:
-            if child.role == role and child.state is not State.DRAINING:
+            if child.role == role:
                 self._drain(child, seconds)
 
-    def _drain(self, child: Child, seconds: float) -> None:
+    def _drain(self, child: Child, seconds: float, *, farewell: bool = True) -> None:
         child.state = State.DRAINING
         child.deadline = time.monotonic() + seconds + DEAD
-        self._tell(child, m.Drain(seconds))
+        self._tell(child, m.Drain(seconds, farewell))
 
     # ---- children ---------------------------------------------------------------------------------------------
 
@@ -245,7 +247,7 @@ class Supervisor:
             child.state = State.READY
         for older in self._children:
             if (older.role, older.index) == (child.role, child.index) and older.generation < child.generation:
-                self._drain(older, 3600.0 if older.role == "worker" else 30.0)
+                self._drain(older, LONGEST_SESSION if older.role == "worker" else 30.0, farewell=False)
         current = [c for c in self._children if c.generation == self._plan.generation and c.state is State.READY]
         if len(current) == len(self._roles()) and not self._was_ready:
             self._was_ready = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from seawall.run.build import build_worker
+from seawall.run.build_worker import build_worker
 from seawall.run.child import run_child
 
 if __name__ == "__main__":

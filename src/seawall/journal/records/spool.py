@@ -15,7 +15,7 @@ class Queued(Record, frozen=True, tag=True, kw_only=True):
     sender: str
     size: int
     recipients: int
-    """Recipients that are still to be tried."""
+    """All of them, also those that have it already."""
 
     def text(self) -> str:
         """``ID: from=<a>, size=1, nrcpt=1 (queue active)``."""

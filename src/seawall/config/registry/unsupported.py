@@ -1,0 +1,270 @@
+"""What Seawall knows by name and does not do: the one list, and it shrinks.
+
+A parameter that rejects, filters, signs, encrypts or diverts stops the start, unless `seawall_ignore_parameters` names
+it; all others are named and ignored.  A row counts only where main.cf or master.cf sets the parameter to something
+else than its default.  Whoever implements one takes its row away and writes its sentence into the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+
+class Act(Enum):
+    """What an unimplemented parameter does to the start."""
+
+    STOP = "stop"
+    IGNORE = "ignore"
+
+
+STOP, IGNORE = Act.STOP, Act.IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Why it matters that a parameter is not acted on; with `program`, only where master.cf runs that program."""
+
+    act: Act
+    consequence: str
+    program: str = ""
+
+
+NO_MILTER = Unsupported(IGNORE, "there are no milters")
+NO_PROXY = Unsupported(IGNORE, "there is no smtpd_proxy_filter")
+NO_SASL = Unsupported(IGNORE, "the SMTP client does not log in")
+NO_VERIFY = Unsupported(IGNORE, "no address is verified by trying to deliver to it")
+NO_LMTP = Unsupported(IGNORE, "the LMTP client does not read it", "lmtp")
+NO_SCREEN = Unsupported(IGNORE, "strangers are not screened before the dialogue", "postscreen")
+NO_CACHE = Unsupported(IGNORE, "a connection carries one delivery")
+NO_SLOTS = Unsupported(IGNORE, "the scheduler takes turns without slots")
+NO_REFILL = Unsupported(IGNORE, "the scheduler's memory is bounded otherwise")
+NO_MULTI = Unsupported(IGNORE, "Seawall runs one instance for each -c DIR")
+NO_RESUMING = Unsupported(IGNORE, "TLS sessions are not resumed")
+NO_PIX = Unsupported(IGNORE, "what the old Cisco PIX needed is not done")
+NO_DSA = Unsupported(IGNORE, "DSA certificates have had their day: no client takes them")
+NO_RPK = Unsupported(IGNORE, "raw public keys are not used")
+NO_TLSRPT = Unsupported(IGNORE, "no TLS reports are made")
+NO_REQUIRETLS = Unsupported(IGNORE, "REQUIRETLS is not offered")
+NO_MIGRATION = Unsupported(IGNORE, "Berkeley DB files are read as they are; nothing is migrated")
+NO_DANE = Unsupported(IGNORE, "no TLSA record is asked for")
+NO_MASTER = Unsupported(IGNORE, "there are no processes of that kind")
+A_NAME = Unsupported(IGNORE, "its value only serves the parameters that name it")
+NO_STATUS_FILTER = Unsupported(STOP, "what it makes of a delivery's outcome would not happen")
+NO_REPLY_FILTER = Unsupported(STOP, "what it makes of a server's or the DNS's answer would not happen")
+NO_CONTENT_CHECK = Unsupported(STOP, "mail would pass without this check")
+NO_CLIENT_CHECK = Unsupported(STOP, "mail would go out without this check")
+
+UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
+    {
+        # name, or a pattern for a family; the first that fits counts
+        "address_verify_*": NO_VERIFY,
+        "allow_srv_lookup_fallback": Unsupported(IGNORE, "no SRV record is asked for"),
+        "alternate_config_directories": NO_MULTI,
+        "application_event_drain_time": NO_MASTER,
+        "backwards_bounce_logfile_compatibility": Unsupported(IGNORE, "Postfix's bounce files are not read"),
+        "berkeley_db_*": Unsupported(IGNORE, "Berkeley DB files are read without Berkeley DB"),
+        "biff": Unsupported(IGNORE, "comsat is not told of new mail"),
+        "body_checks": NO_CONTENT_CHECK,
+        "body_checks_size_limit": Unsupported(IGNORE, "there are no body_checks"),
+        "command_directory": A_NAME,
+        "connection_cache_*": NO_CACHE,
+        "content_filter": Unsupported(STOP, "mail would go on without passing the filter"),
+        "cyrus_sasl_config_path": Unsupported(IGNORE, "Cyrus's smtpd.conf is looked for where Debian has it"),
+        "daemon_directory": A_NAME,
+        "daemon_timeout": Unsupported(IGNORE, "the supervisor watches the workers' heartbeats instead"),
+        "debug_peer_*": Unsupported(IGNORE, "a session is explained from the journal instead"),
+        "debugger_command": Unsupported(IGNORE, "no debugger is started"),
+        "default_delivery_slot_*": NO_SLOTS,
+        "default_delivery_status_filter": NO_STATUS_FILTER,
+        "default_extra_recipient_limit": NO_REFILL,
+        "default_filter_nexthop": Unsupported(IGNORE, "there is no content_filter"),
+        "default_minimum_delivery_slots": NO_SLOTS,
+        "default_recipient_refill_*": NO_REFILL,
+        "destination_concurrency_feedback_debug": Unsupported(IGNORE, "the scheduler's reasons are in the journal"),
+        "dns_ncache_ttl_fix_enable": Unsupported(IGNORE, "no answer of that kind is cached"),
+        "dnsblog_*": Unsupported(IGNORE, "no dnsblog is run", "dnsblog"),
+        "dnssec_probe": NO_DANE,
+        "dont_remove": Unsupported(IGNORE, "a message that is done is removed"),
+        "enable_idna2003_compatibility": Unsupported(IGNORE, "domain names follow IDNA2008"),
+        "fast_flush_purge_time": Unsupported(IGNORE, "the queue is looked through instead of a file for each domain"),
+        "fast_flush_refresh_time": Unsupported(IGNORE, "the queue is looked through instead of a file for each domain"),
+        "fault_injection_code": Unsupported(IGNORE, "it is for Postfix's own tests"),
+        "force_mime_input_conversion": Unsupported(STOP, "content that should be converted would be kept as it is"),
+        "fork_*": NO_MASTER,
+        "header_checks": NO_CONTENT_CHECK,
+        "helpful_warnings": Unsupported(IGNORE, "`seawall check` warns"),
+        "html_directory": A_NAME,
+        "ignore_srv_lookup_error": Unsupported(IGNORE, "no SRV record is asked for"),
+        "in_flow_delay": Unsupported(IGNORE, "intake is slowed by the bytes in flight instead"),
+        "internal_mail_filter_classes": Unsupported(STOP, "bounces and notices would not pass the checks named here"),
+        "ipc_*": NO_MASTER,
+        "lmtp_header_checks": NO_CLIENT_CHECK,
+        "lmtp_body_checks": NO_CLIENT_CHECK,
+        "lmtp_mime_header_checks": NO_CLIENT_CHECK,
+        "lmtp_nested_header_checks": NO_CLIENT_CHECK,
+        "lmtp_generic_maps": Unsupported(STOP, "addresses would go out as they are"),
+        "lmtp_*": NO_LMTP,
+        "maillog_file_compressor": Unsupported(IGNORE, "rotation is logrotate's"),
+        "maillog_file_rotate_suffix": Unsupported(IGNORE, "rotation is logrotate's"),
+        "mail_release_date": A_NAME,
+        "mailq_path": A_NAME,
+        "manpage_directory": A_NAME,
+        "maps_rbl_domains": Unsupported(STOP, "reject_maps_rbl is gone since Postfix 3.9: use reject_rbl_client"),
+        "max_idle": Unsupported(IGNORE, "a worker does not end when idle"),
+        "max_use": Unsupported(IGNORE, "a worker does not end after a number of clients"),
+        "message_reject_characters": NO_CONTENT_CHECK,
+        "message_strip_characters": NO_CONTENT_CHECK,
+        "meta_directory": A_NAME,
+        "milter_header_checks": NO_MILTER,
+        "milter_*": NO_MILTER,
+        "mime_header_checks": NO_CONTENT_CHECK,
+        "multi_instance_directories": NO_MULTI,
+        "multi_instance_enable": NO_MULTI,
+        "multi_instance_group": NO_MULTI,
+        "multi_instance_wrapper": NO_MULTI,
+        "nested_header_checks": NO_CONTENT_CHECK,
+        "newaliases_path": A_NAME,
+        "non_bdb_*": NO_MIGRATION,
+        "non_empty_end_of_header_action": Unsupported(IGNORE, "an empty line is put before such text"),
+        "non_smtpd_milters": Unsupported(STOP, "mail from this host would go unfiltered and unsigned"),
+        "openssl_path": Unsupported(IGNORE, "the openssl command is not used"),
+        "postlog_service_name": NO_MASTER,
+        "postlogd_watchdog_timeout": NO_MASTER,
+        "postmulti_*": NO_MULTI,
+        "postscreen_*": NO_SCREEN,
+        "proxy_read_maps": Unsupported(IGNORE, "a proxy: table is opened without another process"),
+        "proxy_write_maps": Unsupported(IGNORE, "caches are Seawall's own"),
+        "qmgr_daemon_timeout": Unsupported(IGNORE, "the supervisor watches the queue manager's heartbeat instead"),
+        "qmgr_fudge_factor": Unsupported(IGNORE, "the scheduler does not guess"),
+        "qmgr_ipc_timeout": NO_MASTER,
+        "qmqpd_*": Unsupported(IGNORE, "QMQP is not served", "qmqpd"),
+        "queue_file_attribute_count_limit": Unsupported(IGNORE, "the queue file is another"),
+        "readme_directory": A_NAME,
+        "receive_override_options": Unsupported(
+            STOP, "checks, rewriting and copies would happen where it forbids them"
+        ),
+        "requiretls_*": NO_REQUIRETLS,
+        "sample_directory": A_NAME,
+        "send_cyrus_sasl_authzid": NO_SASL,
+        "sendmail_path": A_NAME,
+        "service_throttle_time": NO_MASTER,
+        "setgid_group": A_NAME,
+        "shlib_directory": A_NAME,
+        "smtp_address_verify_target": NO_VERIFY,
+        "smtp_body_checks": NO_CLIENT_CHECK,
+        "smtp_connection_*": NO_CACHE,
+        "smtp_delivery_status_filter": NO_STATUS_FILTER,
+        "smtp_dns_reply_filter": NO_REPLY_FILTER,
+        "smtp_dns_resolver_options": Unsupported(IGNORE, "the resolver has no such options"),
+        "smtp_dns_support_level": Unsupported(IGNORE, "no answer is checked by DNSSEC"),
+        "smtp_generic_maps": Unsupported(STOP, "addresses would go out as they are"),
+        "smtp_header_checks": NO_CLIENT_CHECK,
+        "smtp_log_tls_feature_status": Unsupported(IGNORE, "the log line tells of the TLS version alone"),
+        "smtp_mime_header_checks": NO_CLIENT_CHECK,
+        "smtp_nested_header_checks": NO_CLIENT_CHECK,
+        "smtp_pix_*": NO_PIX,
+        "smtp_reply_filter": NO_REPLY_FILTER,
+        "smtp_requiretls_policy": NO_REQUIRETLS,
+        "smtp_sasl_auth_enable": Unsupported(STOP, "mail would go out without logging in, or be refused"),
+        "smtp_sasl_*": NO_SASL,
+        "smtp_send_dummy_mail_auth": NO_SASL,
+        "smtp_send_xforward_command": Unsupported(IGNORE, "the next host is not told of the first client"),
+        "smtp_sender_dependent_authentication": Unsupported(STOP, "mail would go out without the sender's login"),
+        "smtp_tls_block_early_mail_reply": Unsupported(IGNORE, "what a server says before STARTTLS is thrown away"),
+        "smtp_tls_chain_files": Unsupported(STOP, "servers would not see the client's certificate"),
+        "smtp_tls_connection_reuse": NO_CACHE,
+        "smtp_tls_dane_insecure_mx_policy": NO_DANE,
+        "smtp_tls_dcert_file": NO_DSA,
+        "smtp_tls_dkey_file": NO_DSA,
+        "smtp_tls_eccert_file": Unsupported(STOP, "servers would not see the client's certificate"),
+        "smtp_tls_eckey_file": Unsupported(IGNORE, "there is no smtp_tls_eccert_file"),
+        "smtp_tls_enable_rpk": NO_RPK,
+        "smtp_tls_enforce_peername": Unsupported(IGNORE, "smtp_tls_security_level decides"),
+        "smtp_tls_enforce_sts_mx_patterns": Unsupported(IGNORE, "there are no smtp_tls_policy_maps"),
+        "smtp_tls_fingerprint_*": Unsupported(IGNORE, "no server's fingerprint is compared"),
+        "smtp_tls_force_insecure_host_tlsa_lookup": NO_DANE,
+        "smtp_tls_loglevel_maps": Unsupported(IGNORE, "smtp_tls_loglevel holds for all"),
+        "smtp_tls_per_site": Unsupported(STOP, "a destination that should get mail by TLS alone would get it without"),
+        "smtp_tls_policy_maps": Unsupported(
+            STOP, "a destination that should get mail by TLS alone would get it without"
+        ),
+        "smtp_tls_scert_verifydepth": Unsupported(IGNORE, "OpenSSL's limit holds"),
+        "smtp_tls_servername": Unsupported(IGNORE, "the name in the TLS handshake is the server's"),
+        "smtp_tls_session_cache_*": NO_RESUMING,
+        "smtp_tls_trace_size_limit": Unsupported(IGNORE, "no TLS trace is written"),
+        "smtp_tls_trust_anchor_file": Unsupported(STOP, "servers would be trusted by other authorities"),
+        "smtp_tlsrpt_*": NO_TLSRPT,
+        "smtp_xforward_timeout": Unsupported(IGNORE, "XFORWARD is not said"),
+        "smtpd_command_filter": Unsupported(STOP, "commands would be read as they came"),
+        "smtpd_dns_reply_filter": NO_REPLY_FILTER,
+        "smtpd_hide_client_session": Unsupported(IGNORE, "Received: names the client of a submission"),
+        "smtpd_milter_maps": Unsupported(IGNORE, "there are no milters"),
+        "smtpd_milters": Unsupported(STOP, "mail would go unfiltered and unsigned"),
+        "smtpd_proxy_filter": Unsupported(STOP, "mail would go on without passing the filter"),
+        "smtpd_proxy_*": NO_PROXY,
+        "smtpd_reject_filter_maps": NO_REPLY_FILTER,
+        "smtpd_service_name": NO_SCREEN,
+        "smtpd_tls_always_issue_session_ids": NO_RESUMING,
+        "smtpd_tls_dcert_file": NO_DSA,
+        "smtpd_tls_dh512_param_file": Unsupported(IGNORE, "ciphers that weak are gone"),
+        "smtpd_tls_dkey_file": NO_DSA,
+        "smtpd_tls_enable_rpk": NO_RPK,
+        "smtpd_tls_loglevel_maps": Unsupported(IGNORE, "smtpd_tls_loglevel holds for all"),
+        "smtpd_tls_session_cache_database": Unsupported(IGNORE, "sessions are resumed by tickets"),
+        "smtpd_tls_trace_size_limit": Unsupported(IGNORE, "no TLS trace is written"),
+        "strict_7bit_headers": NO_CONTENT_CHECK,
+        "strict_8bitmime": NO_CONTENT_CHECK,
+        "strict_8bitmime_body": NO_CONTENT_CHECK,
+        "strict_mime_encoding_domain": NO_CONTENT_CHECK,
+        "sun_mailtool_compatibility": Unsupported(IGNORE, "Sun's mailtool has had its day"),
+        "tcp_windowsize": Unsupported(IGNORE, "the kernel's window is used"),
+        "tls_config_*": Unsupported(IGNORE, "OpenSSL's own configuration is read"),
+        "tls_daemon_random_bytes": Unsupported(IGNORE, "the kernel's randomness is used"),
+        "tls_dane_digests": NO_DANE,
+        "tls_eecdh_strong_curve": Unsupported(IGNORE, "tls_eecdh_auto_curves is used"),
+        "tls_eecdh_ultra_curve": Unsupported(IGNORE, "tls_eecdh_auto_curves is used"),
+        "tls_export_cipherlist": Unsupported(IGNORE, "ciphers that weak are gone"),
+        "tls_fast_shutdown_enable": Unsupported(IGNORE, "a session ends without waiting for the peer"),
+        "tls_ffdhe_auto_groups": Unsupported(IGNORE, "OpenSSL's groups are used"),
+        "tls_low_cipherlist": Unsupported(IGNORE, "ciphers that weak are gone"),
+        "tls_random_*": Unsupported(IGNORE, "the kernel's randomness is used"),
+        "tls_required_enable": NO_REQUIRETLS,
+        "tls_server_sni_maps": Unsupported(STOP, "clients would be shown the wrong certificate"),
+        "tls_session_ticket_cipher": Unsupported(IGNORE, "OpenSSL's own cipher is used"),
+        "tls_trace_rate_limit": Unsupported(IGNORE, "no TLS trace is written"),
+        "tls_trust_server_ccerts": Unsupported(IGNORE, "a server's certificate is no client's"),
+        "tls_wildcard_matches_multiple_labels": Unsupported(IGNORE, "a wildcard stands for one label"),
+        "tlsproxy_*": Unsupported(IGNORE, "no tlsproxy is run", "tlsproxy"),
+        "trigger_timeout": NO_MASTER,
+        "unverified_*": NO_VERIFY,
+        "local_delivery_status_filter": NO_STATUS_FILTER,
+        "pipe_delivery_status_filter": NO_STATUS_FILTER,
+        "virtual_delivery_status_filter": NO_STATUS_FILTER,
+        "*_service_name": NO_MASTER,
+    }
+)
+
+PROGRAMS: Mapping[str, Unsupported] = MappingProxyType(
+    {
+        # programs of master.cf that Seawall has nothing for
+        "postscreen": Unsupported(STOP, "strangers would not be screened"),
+        "qmqpd": Unsupported(STOP, "QMQP is not served"),
+        "spawn": Unsupported(STOP, "the service would not exist"),
+        "dnsblog": Unsupported(IGNORE, "it only serves postscreen"),
+        "tlsproxy": Unsupported(IGNORE, "it only serves postscreen"),
+        "nqmgr": Unsupported(IGNORE, "it is qmgr's old name"),
+        "oqmgr": Unsupported(IGNORE, "the old scheduler is gone"),
+    }
+)
+
+
+def unsupported(name: str) -> Unsupported | None:
+    """The row of a parameter; None where there is none, so that it is acted on or nobody's."""
+    exact = UNSUPPORTED.get(name)
+    if exact is not None:
+        return exact
+    return next((row for pattern, row in UNSUPPORTED.items() if "*" in pattern and fnmatchcase(name, pattern)), None)

@@ -1,0 +1,272 @@
+"""The stub resolver: many questions at once over UDP, each from a port of its own, TCP for answers that were cut.
+
+RFC 1035, RFC 5452 (random id and port, the question compared), RFC 6891 (EDNS0), RFC 2308 (negative answers kept).
+Equal questions in flight are asked once; answers are kept for their TTL, within bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+from seawall.clock import Clock, SystemClock
+from seawall.dns.answers import Answer, Found, NoData, NoSuchName, TryAgain
+from seawall.dns.resolv_conf import ResolverSettings
+from seawall.dns.wire import (
+    FORMERR,
+    KINDS,
+    NOERROR,
+    NOTIMP,
+    NXDOMAIN,
+    BadMessage,
+    Response,
+    format_query,
+    parse_response,
+)
+
+MOST_KEPT = 20_000
+"""Answers in the cache.  Ours: some 10 MB."""
+LONGEST_KEPT = 3600
+LONGEST_REFUSAL_KEPT = 300
+"""Seconds that an answer, and a negative one, may be believed whatever its TTL.  Ours: short enough for an operator."""
+TROUBLE_KEPT = 1
+"""Seconds that a failure is repeated without asking again, so that a flood does not become one of questions."""
+MOST_IN_FLIGHT = 1000
+"""Sockets at one time; further questions wait."""
+MOST_WAITING = 10_000
+"""Questions that may wait; whatever comes on top hears TryAgain."""
+LARGEST_UDP = 65_535
+
+
+@dataclass(slots=True)
+class _Question:
+    """A question in flight: who waits for it, and how far it has got."""
+
+    name: str
+    kind: str
+    waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
+    tries: int = 0
+    number: int = 0
+    edns: bool = True
+    socket: socket.socket | None = None
+    timer: asyncio.TimerHandle | None = None
+    trouble: str = ""
+    tcp: asyncio.Task[None] | None = None
+
+
+class Resolver:
+    """Answers questions from cache or network.  One for an event loop; opens nothing before the first question."""
+
+    def __init__(self, settings: ResolverSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        self._cache: OrderedDict[tuple[str, str], tuple[float, Answer]] = OrderedDict()
+        self._asked: dict[tuple[str, str], _Question] = {}
+        self._waiting: deque[_Question] = deque()
+        self._in_flight = 0
+        self._next_server = 0
+        self.questions_sent = 0
+        """Datagrams and TCP questions so far."""
+
+    def ask(self, name: str, kind: str) -> Answer | Awaitable[Answer]:
+        """The records of `kind` at `name` (no search list).  At once where the cache knows; never raises."""
+        key = (name.rstrip(".").lower(), kind)
+        kept = self._cache.get(key)
+        if kept is not None:
+            if kept[0] > self._clock.monotonic():
+                return kept[1]
+            del self._cache[key]
+        if kind not in KINDS:
+            return NoSuchName()
+        return self._join(key)
+
+    def flush(self) -> None:
+        """Forget every answer."""
+        self._cache.clear()
+
+    def close(self) -> None:
+        """Give up what is in flight: everybody who waits hears TryAgain."""
+        self._waiting.clear()
+        for question in list(self._asked.values()):
+            self._done(question, TryAgain("the resolver was closed"))
+
+    async def _join(self, key: tuple[str, str]) -> Answer:
+        """Wait for a question that is asked already, or ask it."""
+        question = self._asked.get(key)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if question is None:
+            question = _Question(*key)
+            if self._in_flight >= MOST_IN_FLIGHT and len(self._waiting) >= MOST_WAITING:
+                return TryAgain("too many questions")
+            question.waiters.append(future)
+            self._asked[key] = question
+            if self._in_flight < MOST_IN_FLIGHT:
+                self._in_flight += 1
+                self._try(question)
+            else:
+                self._waiting.append(question)
+        else:
+            question.waiters.append(future)
+        return await future
+
+    def _server(self, question: _Question) -> tuple[str, int]:
+        servers = self.settings.servers
+        return servers[(question.tries - 1 + self._next_server) % len(servers)]
+
+    def _try(self, question: _Question) -> None:
+        """Send the question once more, or give up."""
+        self._quiet(question)
+        if question.tries >= self.settings.attempts * len(self.settings.servers):
+            self._done(question, TryAgain(question.trouble or "timeout"))
+            return
+        if question.tries == 0 and self.settings.rotate:
+            self._next_server += 1
+        question.tries += 1
+        question.number = secrets.randbelow(1 << 16)
+        self.questions_sent += 1
+        loop = asyncio.get_running_loop()
+        question.timer = loop.call_later(self.settings.timeout, self._timed_out, question)
+        if self.settings.use_tcp:
+            question.tcp = loop.create_task(self._ask_tcp(question))
+            return
+        try:
+            data = format_query(question.number, question.name, question.kind, edns=question.edns)
+        except BadMessage:
+            self._done(question, NoSuchName())
+            return
+        address, port = self._server(question)
+        try:
+            # connect() draws a fresh random port and lets the kernel drop what comes from anybody else
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            question.socket = sock
+            sock.setblocking(False)
+            sock.connect((address, port))
+            sock.send(data)
+        except OSError as error:
+            question.trouble = error.strerror or "cannot send"
+            # not at once: a server that is down must not be asked in a loop
+            self._quiet(question)
+            question.timer = loop.call_later(min(0.01, self.settings.timeout), self._try, question)
+            return
+        loop.add_reader(sock.fileno(), self._readable, question)
+
+    def _readable(self, question: _Question) -> None:
+        """A datagram, or the news that nobody listens there."""
+        if question.socket is None:
+            return
+        try:
+            data = question.socket.recv(LARGEST_UDP)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            question.trouble = error.strerror or "no answer"
+            self._try(question)
+            return
+        try:
+            response = parse_response(data, question.number, question.name, question.kind)
+        except BadMessage as trouble:
+            question.trouble = str(trouble)  # it may be forged: the true answer may still come
+            return
+        self._heard(question, response)
+
+    def _heard(self, question: _Question, response: Response) -> None:
+        if response.is_cut and question.tcp is None:
+            self._drop_socket(question)
+            question.tcp = asyncio.get_running_loop().create_task(self._ask_tcp(question))
+        elif response.rcode in (NOERROR, NXDOMAIN) and not response.is_cut:
+            self._done(question, self._judged(question, response))
+        else:
+            if response.rcode in (FORMERR, NOTIMP) and question.edns:
+                question.edns = False
+                question.tries -= 1
+            question.trouble = f"server answered with code {response.rcode}"
+            self._try(question)
+
+    def _judged(self, question: _Question, response: Response) -> Answer:
+        """The AD bit counts only from a server that we may trust with it: on this host, or by ``options trust-ad``."""
+        answer = response.answer
+        if isinstance(answer, Found) and answer.secure:
+            address = self._server(question)[0]
+            if not (self.settings.trusts_ad or address.startswith("127.") or address == "::1"):
+                return Found(answer.records)
+        return answer
+
+    async def _ask_tcp(self, question: _Question) -> None:
+        """The same question over TCP; the question's timer bounds it."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            reader, writer = await asyncio.open_connection(*self._server(question))
+            data = format_query(question.number, question.name, question.kind, edns=question.edns)
+            writer.write(len(data).to_bytes(2, "big") + data)
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            answer = await reader.readexactly(length)
+            response = parse_response(answer, question.number, question.name, question.kind)
+        except (OSError, EOFError, BadMessage) as trouble:
+            question.trouble = str(trouble) or "connection lost"
+            question.tcp = None
+            self._try(question)
+            return
+        finally:
+            if writer is not None:
+                writer.close()
+        self._heard(question, response)
+
+    def _timed_out(self, question: _Question) -> None:
+        question.trouble = question.trouble or "timeout"
+        self._try(question)
+
+    def _drop_socket(self, question: _Question) -> None:
+        if question.socket is not None:
+            asyncio.get_running_loop().remove_reader(question.socket.fileno())
+            question.socket.close()
+            question.socket = None
+
+    def _quiet(self, question: _Question) -> None:
+        """Stop everything that could still call for this question."""
+        if question.timer is not None:
+            question.timer.cancel()
+            question.timer = None
+        self._drop_socket(question)
+        task, question.tcp = question.tcp, None
+        if task is not None and task is not _current_task():
+            task.cancel()
+
+    def _done(self, question: _Question, answer: Answer) -> None:
+        """Keep the answer, tell everybody, and let the next question start."""
+        self._quiet(question)
+        key = (question.name, question.kind)
+        if self._asked.pop(key, None) is None:
+            return
+        self._keep(key, answer)
+        for future in question.waiters:
+            if not future.done():
+                future.set_result(answer)
+        if self._waiting:
+            self._try(self._waiting.popleft())
+        else:
+            self._in_flight -= 1
+
+    def _keep(self, key: tuple[str, str], answer: Answer) -> None:
+        match answer:
+            case Found(records):
+                ttl = min(min(record.ttl for record in records), LONGEST_KEPT)
+            case NoSuchName(ttl=seconds) | NoData(ttl=seconds):
+                ttl = min(seconds, LONGEST_REFUSAL_KEPT)
+            case _:
+                ttl = TROUBLE_KEPT
+        if ttl <= 0:
+            return
+        if len(self._cache) >= MOST_KEPT:
+            self._cache.popitem(last=False)
+        self._cache[key] = (self._clock.monotonic() + ttl, answer)
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,282 @@
+"""The beginning of a session: addresses, the client's name, TLS, and the greeting.
+
+The greeting waits for the name only where something before RCPT depends on it (`Profile.needs_name_early`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from seawall.dns.names import NOT_ASKED, ClientNames
+from seawall.eager import run_eagerly
+from seawall.edge.telling import Telling
+from seawall.journal.records import edge as records
+from seawall.mail.reply import Reply
+from seawall.policy.attempt import Attempt
+from seawall.policy.verdict import Act, Verdict
+from seawall.smtp.events import Command
+from seawall.smtp.server import OUT_OF_STEP, Server, format_reply
+from seawall.tls import TlsServer
+
+if TYPE_CHECKING:
+    from seawall.edge.edge import Edge
+
+CONNECT = "CONNECT"
+LOST = "lost connection"
+
+
+class Arrival(Telling):
+    """A connection that becomes a session."""
+
+    __slots__ = (
+        "_greeted",
+        "_starttls",
+        "attempt",
+        "bucket",
+        "cause",
+        "deadline",
+        "edge",
+        "engine",
+        "errors",
+        "good",
+        "is_busy",
+        "last_code",
+        "started",
+        "traits",
+        "where",
+    )
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge.journal, edge.clock, edge.next_number(), edge.profile.service)
+        self.edge = edge
+        self.engine = Server(edge.profile.rules)
+        self.attempt = Attempt(address="")
+        self.traits = edge.no_traits
+        self.where = CONNECT
+        """The last command, or the phase, as the log names it."""
+        self.cause = ""
+        """Why the session ended out of turn."""
+        self.errors = 0
+        self.good: dict[str, int] = {}
+        """Commands that succeeded, by name."""
+        self.last_code = 0
+        self.deadline = 0.0
+        self.bucket = 0
+        self.started = edge.clock.now()
+        self.is_busy = True
+        """Something is waited for that is not the client."""
+        self._greeted = False
+        self._starttls: Command | None = None
+
+    # What the session adds
+
+    def wait_for(self, event: Command | None, work: Coroutine[Any, Any, Reply | None]) -> None:
+        """Do `work`; the session is busy until it is done."""
+        raise RuntimeError("a session has this")
+
+    def forget(self) -> None:
+        """No transaction any more."""
+
+    def run_out(self) -> None:
+        """The client's time is over."""
+
+    def farewell(self) -> None:
+        """We are going down."""
+
+    def opened(self) -> None:
+        """A client is here: its name is asked for, and it is greeted, in most cases without waiting for the answer."""
+        edge = self.edge
+        self._learn_addresses()
+        self.be_patient()
+        edge.patience.watch(self)
+        edge.sessions.add(self)
+        if edge.profile.asks_names and self.attempt.address:
+            naming = run_eagerly(edge.names.client_names(self.attempt.address), self._named)
+            if naming is not None:
+                self.naming = naming
+                naming.add_done_callback(self._named_late)
+        else:
+            self._named(NOT_ASKED)
+        if edge.profile.tls_is_wrapped:
+            self._start_wrapped()
+        else:
+            self._greet()
+
+    def _learn_addresses(self) -> None:
+        attempt = self.attempt
+        transport = self.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        here = transport.get_extra_info("sockname") if transport is not None else None
+        if isinstance(peer, tuple):
+            attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])
+        if isinstance(here, tuple):
+            attempt.server_address, attempt.server_port = _plain_address(here[0]), str(here[1])
+        attempt.stress = self.edge.profile.stress
+        self.client_address = attempt.address
+        self.client_port = attempt.port if self.edge.profile.port_logging else ""
+
+    def _named(self, names: ClientNames) -> None:
+        """The name is known: what the client may because of it, and the first line of the log."""
+        attempt = self.attempt
+        attempt.name, attempt.name_status = names.name, names.status
+        attempt.reverse_name, attempt.reverse_name_status = names.reverse_name, names.reverse_status
+        self.naming = None
+        self.client_name = names.name
+        if names.warning:
+            self.complain(names.warning)
+        self.introduce(
+            self.started,
+            reverse_name=names.reverse_name,
+            server_address=attempt.server_address,
+            server_port=attempt.server_port,
+        )
+
+    def _named_late(self, task: asyncio.Task[ClientNames]) -> None:
+        self._named(NOT_ASKED if task.cancelled() or task.exception() is not None else task.result())
+
+    def _start_wrapped(self) -> None:
+        profile = self.edge.profile
+        if profile.tls is None:
+            self.complain(
+                f"Wrapper-mode request dropped from {{client}} for service {self.edge.service}. "
+                "TLS context initialization failed. For details see earlier warnings in your logs."
+            )
+            self.hang_up()
+            return
+        self.deadline = self.edge.monotonic() + profile.limits.starttls_timeout
+        self.start_tls(profile.tls)
+
+    def _greet(self) -> None:
+        """The greeting, at once where nothing before RCPT depends on the name."""
+        self._greeted = True
+        if self.edge.profile.needs_name_early:
+            self.wait_for(None, self.welcome())
+        else:
+            self.is_busy = False
+            self.say(self.edge.profile.banner)
+        self.flush()
+
+    async def welcome(self) -> None:
+        """Wait for the name, learn what the client may, judge it where that is not put off, greet it."""
+        await self.know()
+        await self.edge.learn_traits(self)
+        profile = self.edge.profile
+        if not profile.delays_reject:
+            self.attempt.where = CONNECT
+            verdict = await self.ask(self.edge.judge.connect(self.attempt))
+            if verdict.act is Act.REJECT:
+                self.deny(verdict)
+                return
+        if self.engine.waiting and not self.engine.pipelined and self._spoke_first():
+            return
+        self.say(profile.banner)
+
+    def _spoke_first(self) -> bool:
+        """True where the session ends because the client did not wait for the greeting.  RFC 5321 §4.3.1"""
+        self.engine.pipelined = self.attempt.pipelined = True
+        self.write(records.Pipelined, after=self.where, sample=self.engine.peek())
+        if not self.edge.profile.rules.forbid_unauth_pipelining:
+            return False
+        self.tell(OUT_OF_STEP)
+        self.hang_up()
+        return True
+
+    def deny(self, verdict: Verdict) -> None:
+        """The client hears the refusal instead of the greeting, and 503 from then on.  RFC 5321 §3.1"""
+        reply = verdict.reply
+        if reply is None or verdict.hangs_up or reply.hangs_up:
+            if reply is not None:
+                self.tell(reply)
+            self.hang_up()
+            return
+        self.tell(reply)
+        self.errors += 1
+        self.engine.denied = Reply(503, "5.7.0", f"Error: access denied for {self.client}")
+
+    async def know(self) -> None:
+        """Until the client's name is known."""
+        while self.naming is not None:
+            await asyncio.wait((self.naming,))
+
+    async def ask(self, answer: Any) -> Verdict:
+        """A verdict that may have to be waited for; what the checks said goes to the log."""
+        verdict: Verdict = answer if answer.__class__ is Verdict else await answer
+        if self.attempt.remarks:
+            self.pass_on_remarks(self.attempt, verdict)
+        return verdict
+
+    def tell(self, reply: Reply) -> None:
+        """Say something that answers no command."""
+        if reply.code >= 400:
+            reply = self.edge.dress(reply, self.attempt)
+        self.last_code = reply.code
+        self.say(format_reply(reply))
+
+    def be_patient(self) -> None:
+        """The client has its full time again."""
+        self.deadline = self.edge.monotonic() + self.edge.profile.limits.timeout
+
+    # TLS
+
+    def secured(self, tls: TlsServer) -> None:
+        """The handshake is done."""
+        facts = self.attempt.tls = tls.facts()
+        self.engine.is_encrypted = True
+        profile = self.edge.profile
+        if profile.tls_log_level > 0:
+            self.write(
+                records.TlsEstablished,
+                protocol=facts.protocol,
+                cipher=facts.cipher,
+                bits=facts.bits,
+                algorithm_bits=facts.algorithm_bits,
+                trust="Trusted" if facts.peer_trusted else "Anonymous",
+            )
+        self.be_patient()
+        if not self._greeted:
+            self._greet()
+            return
+        self.good["STARTTLS"] = self.good.get("STARTTLS", 0) + 1
+        self.attempt.helo = None
+        self.is_busy = False
+
+    def not_secured(self, reason: str) -> None:
+        """The handshake failed: nothing can be said to this client any more."""
+        self.write(records.Informed, message=f"SSL_accept error from {{client}}: {reason}")
+        self.cause = LOST
+        self.abort()
+
+    def answer_starttls(self, event: Command, reply: Reply) -> None:
+        """Agree to TLS: what follows is the handshake, and nothing that came before counts."""
+        context = self.edge.profile.tls
+        if context is None:
+            return
+        self.say(self.engine.send(reply))
+        self.flush()
+        self.engine.drop_input()
+        self.forget()
+        self.attempt.sasl_method = self.attempt.sasl_username = ""
+        self.engine.is_authenticated = False
+        self.is_busy = True
+        self.deadline = self.edge.monotonic() + self.edge.profile.limits.starttls_timeout
+        self.start_tls(context)
+
+    def begin_anew(self) -> None:
+        """As if the client had just come: XCLIENT told that it is another one."""
+        attempt = self.attempt
+        self.client_name = attempt.name
+        self.client_address = attempt.address
+        self.client_port = attempt.port if self.edge.profile.port_logging else ""
+        self.traits = self.edge.no_traits
+        self.engine.denied = None
+        self.engine.is_authenticated = bool(attempt.sasl_username)
+        self.engine.restart(helo=attempt.helo, protocol=attempt.protocol)
+
+
+def _plain_address(address: str) -> str:
+    """An IPv4 address that came by an IPv6 socket as IPv4, and no scope.  smtpd_peer(3)"""
+    if address.startswith("::ffff:") and "." in address:
+        return address[7:]
+    return address.partition("%")[0]

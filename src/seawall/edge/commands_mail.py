@@ -1,0 +1,190 @@
+"""The envelope: MAIL and RCPT, and the commands that ask about addresses, VRFY and ETRN."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from seawall.edge.transaction import Transaction
+from seawall.journal.records.edge import Opened
+from seawall.mail.reply import Reply
+from seawall.policy.verdict import Act, Verdict
+from seawall.smtp.events import Etrn, Mail, Rcpt, Vrfy
+from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, printable
+
+if TYPE_CHECKING:
+    from seawall.edge.session import Session
+
+SENDER_OK = Reply(250, "2.1.0", "Ok")
+RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
+NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
+TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
+CANNOT_QUEUE = Reply(458, "", "Unable to queue messages")
+DECLARE_UTF8 = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
+
+_PLAIN = re.compile(r"[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+@[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+\Z")
+
+Work = Coroutine[Any, Any, Reply | None]
+
+
+def mail(session: Session, event: Mail) -> Reply | Work | None:
+    """A transaction begins; most senders are judged with their first recipient (smtpd_delay_reject)."""
+    sender = event.sender
+    if sender:
+        if not _PLAIN.match(sender):
+            return _mail_looked_at(session, event)
+        if is_malformed(sender, may_begin_with_minus=session.edge.profile.allow_min_user):
+            return _illegal(session, event.argument, "MAIL", BAD_SENDER)
+    return _mail(session, event)
+
+
+async def _mail_looked_at(session: Session, event: Mail) -> Reply | None:
+    """An address that routing has to look at: quoted, with ``%`` or ``!``, without a domain, beyond ASCII."""
+    if await session.edge.judge.is_malformed(event.sender, "", smtputf8=event.smtputf8):
+        return _illegal(session, event.argument, "MAIL", BAD_SENDER)
+    answer = _mail(session, event)
+    return answer if answer is None or isinstance(answer, Reply) else await answer
+
+
+def _mail(session: Session, event: Mail) -> Reply | Work | None:
+    attempt = session.attempt
+    attempt.where = "MAIL"
+    attempt.sender = event.sender
+    attempt.recipient = None
+    attempt.size = event.size
+    attempt.smtputf8 = event.smtputf8
+    attempt.sasl_sender = event.auth or ""
+    answer = session.edge.judge.mail(attempt)
+    if not isinstance(answer, Verdict):
+        return _mail_judged(session, event, answer)
+    return _begin(session, event)
+
+
+async def _mail_judged(session: Session, event: Mail, answer: Any) -> Reply | None:
+    verdict = await session.ask(answer)
+    if verdict.act is Act.REJECT:
+        session.forget()
+        return session.refusal(verdict)
+    return _begin(session, event)
+
+
+def _begin(session: Session, event: Mail) -> Reply:
+    edge = session.edge
+    attempt = session.attempt
+    if not edge.intake.room_for(event.size):
+        session.remark(attempt, "reject", "MAIL", NO_ROOM.line())
+        session.forget()
+        return NO_ROOM
+    attempt.instance = session.new_instance()
+    attempt.recipient_count = 0
+    session.transaction = Transaction(event)
+    return SENDER_OK
+
+
+def _illegal(session: Session, argument: str, command: str, reply: Reply) -> Reply:
+    session.complain(f"Illegal address syntax from {{client}} in {command} command: {printable(argument)}")
+    return reply
+
+
+async def rcpt(session: Session, event: Rcpt) -> Reply | None:
+    """One recipient: everything that was put off is judged now."""
+    transaction = session.transaction
+    if transaction is None:
+        return BAD_RECIPIENT
+    attempt = session.attempt
+    edge = session.edge
+    limits = edge.profile.limits
+    if limits.recipients and attempt.recipient_count >= limits.recipients:
+        session.forgives = transaction.overshoot < limits.overshoot
+        transaction.overshoot += 1
+        return TOO_MANY
+    rules = edge.profile.rules
+    recipient = event.recipient
+    if rules.strict_smtputf8 and not attempt.smtputf8 and not recipient.isascii():
+        return DECLARE_UTF8
+    if session.naming is not None:
+        await session.know()
+    if session.traits is edge.no_traits:
+        await edge.learn_traits(session)
+    if await _is_malformed(session, recipient):
+        return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
+    attempt.where = "RCPT"
+    attempt.recipient = recipient
+    answer = edge.judge.rcpt(attempt)
+    verdict = await session.ask(answer)
+    if verdict.act is Act.REJECT:
+        attempt.recipient = transaction.first_recipient
+        return session.refusal(verdict)
+    if transaction.reception is None:
+        trouble = await _open(session, transaction)
+        if trouble is not None:
+            attempt.recipient = None
+            return trouble
+    transaction.add(event, attempt)
+    attempt.recipient = transaction.first_recipient
+    return RECIPIENT_OK
+
+
+async def _is_malformed(session: Session, address: str) -> bool:
+    if _PLAIN.match(address):
+        return is_malformed(address, may_begin_with_minus=session.edge.profile.allow_min_user)
+    attempt = session.attempt
+    return await session.edge.judge.is_malformed(address, attempt.sender or "", smtputf8=attempt.smtputf8)
+
+
+async def _open(session: Session, transaction: Transaction) -> Reply | None:
+    """The message gets its queue id; a Reply where a table could not say whose mail this is."""
+    edge = session.edge
+    attempt = session.attempt
+    context = await session.ask(edge.judge.rewrite_context(attempt))
+    if context.act is Act.REJECT:
+        return context.reply
+    is_local = context.act is Act.PERMIT
+    domain = session.forwarded.get("DOMAIN")
+    if domain is not None:
+        is_local = domain == "LOCAL"
+    reception = transaction.open(edge.intake, attempt, session.received_protocol(), is_local=is_local)
+    attempt.queue_id = reception.queue_id
+    session.write(
+        Opened,
+        queue_id=reception.queue_id,
+        sasl_method=attempt.sasl_method,
+        sasl_username=attempt.sasl_username,
+        sasl_sender=attempt.sasl_sender,
+        original_queue_id=session.forwarded.get("IDENT", ""),
+        original_client=session.forwarded_client(),
+    )
+    return None
+
+
+async def vrfy(session: Session, event: Vrfy) -> Reply | None:
+    """What RCPT would say of the address, but nothing definite.  RFC 5321 §3.5.3"""
+    attempt = session.attempt
+    edge = session.edge
+    await session.know()
+    await edge.learn_traits(session)
+    if await _is_malformed(session, event.address):
+        return _illegal(session, event.argument, "VRFY", BAD_RECIPIENT)
+    before = attempt.recipient, attempt.smtputf8
+    attempt.where = "VRFY"
+    attempt.recipient = event.address
+    attempt.smtputf8 = attempt.smtputf8 or event.smtputf8
+    verdict = await session.ask(edge.judge.vrfy(attempt))
+    attempt.recipient, attempt.smtputf8 = before
+    if verdict.act is Act.REJECT:
+        return session.refusal(verdict)
+    return Reply(252, "2.0.0", event.argument)
+
+
+async def etrn(session: Session, event: Etrn) -> Reply | None:
+    """Refused after the checks, as Postfix does for a domain that fast flush does not serve.  RFC 1985 §4"""
+    attempt = session.attempt
+    await session.know()
+    attempt.where = "ETRN"
+    attempt.etrn_domain = event.domain
+    verdict = await session.ask(session.edge.judge.etrn(attempt))
+    if verdict.act is Act.REJECT:
+        return session.refusal(verdict)
+    session.complain(f"reject: ETRN {event.domain[:100]}... from {{client}}")
+    return Reply(459, "", f"<{event.domain}>: service unavailable")

@@ -1,0 +1,41 @@
+"""Which handler takes which event: the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from seawall.edge import commands_auth, commands_mail, commands_plain, commands_proxy, data
+from seawall.smtp import events
+
+Handler = Callable[[Any, Any], Any]
+"""Gets the session and the event; gives a Reply, a coroutine of one, or None where it has seen to the reply itself."""
+
+HANDLERS: Mapping[type[events.Command], Handler] = MappingProxyType(
+    {
+        events.Helo: commands_plain.helo,
+        events.Ehlo: commands_plain.helo,
+        events.Mail: commands_mail.mail,
+        events.Rcpt: commands_mail.rcpt,
+        events.Data: data.data,
+        events.Bdat: data.bdat,
+        events.ChunkRead: data.chunk_read,
+        events.EndOfData: data.end_of_data,
+        events.Rset: commands_plain.rset,
+        events.Noop: commands_plain.noop,
+        events.Vrfy: commands_mail.vrfy,
+        events.Etrn: commands_mail.etrn,
+        events.Quit: commands_plain.quit_session,
+        events.Help: commands_plain.help_text,
+        events.StartTls: commands_plain.starttls,
+        events.Auth: commands_auth.auth,
+        events.AuthLine: commands_auth.auth_line,
+        events.XClient: commands_proxy.xclient,
+        events.XForward: commands_proxy.xforward,
+        events.Refused: commands_plain.refused,
+    }
+)
+
+CONTINUING = frozenset({events.ChunkRead, events.EndOfData, events.AuthLine})
+"""Events that belong to a command that was counted already."""

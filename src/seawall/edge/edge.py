@@ -1,0 +1,129 @@
+"""smtpd(8) as one object: makes sessions for a listener, and holds what all sessions of a configuration share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from seawall.clock import Clock
+from seawall.edge.arrival import Arrival
+from seawall.edge.login import Login
+from seawall.edge.patience import Patience
+from seawall.edge.ports import Judging, Naming
+from seawall.edge.profile import Profile, Traits
+from seawall.edge.session import Session
+from seawall.journal.record import Journal
+from seawall.journey import Intake
+from seawall.mail.reply import Reply
+from seawall.policy.attempt import Attempt
+from seawall.smtp.end_of_data import BareNewline
+from seawall.smtp.extensions import parse_discarded
+
+
+class Edge:
+    """One configuration at work.  `session` is a protocol factory for a listener.
+
+    `profile` may be another one than plain where the caller found stress; sessions keep what they began with.
+    A worker's edges share one `patience` and one `next_number`.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        judge: Judging,
+        intake: Intake,
+        journal: Journal,
+        clock: Clock,
+        names: Naming,
+        *,
+        login: Login | None = None,
+        patience: Patience | None = None,
+        next_number: Callable[[], int] | None = None,
+        service: str = "smtp",
+        sessions: set[Arrival] | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.profile = profile
+        self.judge = judge
+        self.intake = intake
+        self.journal = journal
+        self.clock = clock
+        self.names = names
+        self.login = login
+        self.service = service
+        self.monotonic = loop.time
+        self.patience = patience or Patience(loop.time, loop.call_later)
+        self.next_number: Callable[[], int] = next_number or itertools.count(1).__next__
+        self.sessions: set[Arrival] = set() if sessions is None else sessions
+        """Those that are open."""
+        self.is_draining = False
+        self.no_traits = Traits()
+
+    def session(self) -> Session:
+        """A protocol for one connection."""
+        return Session(self)
+
+    def drain(self) -> None:
+        """Take leave of every session that has no message under way, and of the others when theirs is done."""
+        self.is_draining = True
+        for session in tuple(self.sessions):
+            session.farewell()
+
+    async def learn_traits(self, session: Arrival) -> None:
+        """What a client may because of its name and address.  Raises TableTrouble where a list cannot tell."""
+        if session.traits is not self.no_traits:
+            return
+        lists = self.profile.lists
+        attempt = session.attempt
+        found: list[bool] = []
+        for each in (lists.xclient, lists.xforward, lists.verp, lists.no_auth, lists.bare_newlines):
+            matched = each.test(attempt.name, attempt.address) if each else False
+            found.append(matched if isinstance(matched, bool) else await matched)
+        discarded = None
+        if lists.discard_maps is not None:
+            words = await lists.discard_maps.find(attempt.address)
+            if words is not None:
+                discarded, _ = parse_discarded(words.replace(",", " ").split())
+        xclient, xforward, verp, no_auth, bare_newlines = found
+        session.traits = Traits(xclient, xforward, verp, no_auth, bare_newlines, discarded)
+        engine = session.engine
+        engine.may_xclient, engine.may_xforward, engine.may_verp = xclient, xforward, verp
+        engine.bare_newline = BareNewline.NO if bare_newlines else self.profile.rules.bare_newline
+        engine.discarded = self.profile.rules.discarded if discarded is None else discarded
+
+    def mechanisms(self, session: Arrival) -> tuple[str, ...]:
+        """What AUTH offers here; empty where it is not open."""
+        profile = self.profile
+        encrypted = session.engine.is_encrypted
+        if self.login is None or not profile.rules.sasl or session.traits.no_auth:
+            return ()
+        if profile.rules.auth_needs_tls and not encrypted:
+            return ()
+        return self.login.mechanisms(encrypted)
+
+    def dress(self, reply: Reply, attempt: Attempt) -> Reply:
+        """A refusal as this site wants it: with its footer, softened where soft_bounce says so."""
+        profile = self.profile
+        if profile.footer is not None:
+            reply = profile.footer.add(reply, lambda name: self._macro(name, attempt))
+        if profile.soft_bounce and reply.code >= 500:
+            status = "4" + reply.status[1:] if reply.status.startswith("5") else reply.status
+            reply = replace(reply, code=reply.code - 100, status=status)
+        return reply
+
+    def _macro(self, name: str, attempt: Attempt) -> str | None:
+        """Names that smtpd_reject_footer may use.  postconf(5)"""
+        return {
+            "client": f"{attempt.name}[{attempt.address}]",
+            "client_address": attempt.address,
+            "client_name": attempt.name,
+            "client_port": attempt.port,
+            "helo_name": attempt.helo or "",
+            "localtime": time.strftime("%b %d %H:%M:%S", time.localtime(self.clock.now())),
+            "recipient": attempt.recipient or "",
+            "sender": attempt.sender or "",
+            "server_name": self.profile.rules.hostname,
+        }.get(name)

@@ -1,0 +1,386 @@
+"""One client's session: the engine's events in their order, the judge's verdicts, the replies, and what the log says.
+
+There is no task while everything is known at once.  Where a handler has to wait (a name, a list that asks DNS, the
+message that is written) the session is busy: nothing more is taken from the engine until it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from seawall.eager import run_eagerly
+from seawall.edge.arrival import LOST, Arrival
+from seawall.edge.dispatch import CONTINUING, HANDLERS
+from seawall.edge.transaction import Transaction
+from seawall.edge.wire import WAITING_LIMIT
+from seawall.journal.records import edge as records
+from seawall.mail.reply import Reply
+from seawall.policy.verdict import Verdict
+from seawall.smtp.commands import VERBS
+from seawall.smtp.end_of_data import BareNewline
+from seawall.smtp.events import NEED_DATA, Command, Content, Refused
+from seawall.smtp.server import format_reply
+from seawall.tables.table import TableTrouble
+
+if TYPE_CHECKING:
+    from seawall.edge.edge import Edge
+    from seawall.edge.login import Exchange
+
+IN_DATA = "DATA content"
+IN_BDAT = "BDAT content"
+END_OF_MESSAGE = "END-OF-MESSAGE"
+TIMEOUT, TOO_MANY_ERRORS = "timeout", "too many errors"
+
+
+class Session(Arrival):
+    """State and dispatch; what each command means is in the `commands_*` modules."""
+
+    __slots__ = (
+        "_begun",
+        "_ends",
+        "counts",
+        "exchange",
+        "forgives",
+        "forwarded",
+        "junk",
+        "mechanism",
+        "transaction",
+    )
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge)
+        self.transaction: Transaction | None = None
+        self.junk = 0
+        self.counts: dict[str, int] = {}
+        """Commands seen, by name."""
+        self.forgives = False
+        """The refusal under way counts as no error."""
+        self.forwarded: dict[str, str] = {}
+        """What XFORWARD told."""
+        self.exchange: Exchange | None = None
+        self.mechanism = ""
+        """The word of AUTH, safe to print."""
+        self._begun: Command | None = None
+        self._ends = False
+
+    # Work
+
+    def received(self, data: bytes) -> None:
+        """Commands or content."""
+        if not self.edge.profile.limits.per_request_deadline:
+            self.be_patient()
+        elif self.where in (IN_DATA, IN_BDAT):
+            self._give_time(len(data))
+        self.engine.receive_data(data)
+        if self.is_busy or self.is_blocked:
+            self.hold(self.engine.waiting > WAITING_LIMIT)
+        else:
+            self.work()
+
+    def work(self) -> None:
+        """Take events from the engine until it needs data, or something has to be waited for."""
+        try:
+            while not self.is_busy and not self.is_ending and not self.is_blocked:
+                event = self.engine.next_event()
+                if event is NEED_DATA:
+                    if self.waits_for_eof:
+                        self.lose(LOST)
+                    break
+                if isinstance(event, Command):
+                    self._begin(event)
+                    result = HANDLERS[event.__class__](self, event)
+                    if result is None or isinstance(result, Reply):
+                        if result is not None:
+                            self.answer(event, result)
+                    else:
+                        self.wait_for(event, result)
+                elif isinstance(event, Content):
+                    if self.transaction is not None and self.transaction.reception is not None:
+                        self.transaction.reception.write(event.data)
+                else:
+                    self.attempt.pipelined = True
+                    self.write(records.Pipelined, after=event.command, sample=event.sample)
+        except Exception as trouble:  # the client hears 421, the others go on
+            self._failed(trouble)
+        self.flush()
+
+    def _begin(self, event: Command) -> None:
+        """Count a command, and remember it as the place where something may go wrong."""
+        kind = event.__class__
+        if kind in CONTINUING:
+            return
+        name = event.verb
+        if isinstance(event, Refused):
+            if event.goes_on:
+                return
+            name = event.command
+            if event.moves:
+                self.where = name if name in VERBS else "UNKNOWN"
+        else:
+            self.where = name
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def wait_for(self, event: Command | None, work: Coroutine[Any, Any, Reply | None]) -> None:
+        """Do `work`; where it really waits, the session is busy until it is done."""
+        self.is_busy = True
+        self._begun = event
+        try:
+            task = run_eagerly(work, self._done)
+        except Exception as trouble:  # the client hears 421, the others go on
+            self._failed(trouble)
+            return
+        if task is not None:
+            self.flush()
+            task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[Reply | None]) -> None:
+        if task.cancelled():
+            self.abort()
+            return
+        trouble = task.exception()
+        if trouble is not None:
+            self._failed(trouble)
+            return
+        self._done(task.result())
+        if not self.is_closed:
+            self.hold(False)
+            self.be_patient()
+            self.work()
+
+    def _done(self, reply: Reply | None) -> None:
+        self.is_busy = False
+        event, self._begun = self._begun, None
+        if reply is not None and not self.is_closed and not self.is_ending:
+            self.answer(event, reply)
+
+    def _failed(self, trouble: BaseException) -> None:
+        """A part of ours failed: temporary for the client, a line for the operator."""
+        self.is_busy = False
+        self._begun = None
+        hostname = self.edge.profile.rules.hostname
+        if isinstance(trouble, TableTrouble):
+            self.complain(str(trouble))
+            text = f"{hostname} Server local data error"
+        else:
+            self.complain(f"{{client}}: {type(trouble).__name__} in {self.where}: {trouble}")
+            text = f"{hostname} Server local error"
+        reply = Reply(421, "4.3.0", text)
+        self.write(
+            records.Informed,
+            message=f"{self.attempt.queue_id or 'NOQUEUE'}: reject: {self.where} from {{client}}: {reply.line()}",
+        )
+        self.say(format_reply(reply))
+        self.hang_up()
+
+    # Replies
+
+    def answer(self, event: Command | None, reply: Reply, wire: bytes | None = None) -> None:
+        """Reply to an event, count, slow down or hang up who makes too many errors."""
+        profile = self.edge.profile
+        if reply.code >= 400 and (profile.soft_bounce or profile.footer is not None):
+            reply = self.edge.dress(reply, self.attempt)
+            wire = None
+        wire = self.engine.send(reply, wire)
+        self.last_code = reply.code
+        limits = profile.limits
+        slow = self.errors >= limits.soft_errors and limits.error_sleep > 0
+        if event is not None:
+            self._count(event, reply)
+        ends = self._ends or reply.hangs_up or self.where == "QUIT" or (isinstance(event, Refused) and event.hangs_up)
+        if slow:
+            self.is_busy = True
+            self.flush()
+            asyncio.get_running_loop().call_later(limits.error_sleep, self._say_late, wire, ends)
+            return
+        self.say(wire)
+        self._after_reply(ends)
+
+    def _say_late(self, wire: bytes, ends: bool) -> None:
+        self.is_busy = False
+        if self.is_closed or self.is_ending:
+            return
+        self.say(wire)
+        self._after_reply(ends)
+        if not self.is_ending:
+            self.hold(False)
+            self.work()
+
+    def _after_reply(self, ends: bool) -> None:
+        if ends:
+            self.hang_up()
+        elif self.errors >= self.edge.profile.limits.hard_errors:
+            self.cause = TOO_MANY_ERRORS
+            reply = Reply(421, "4.7.0", f"{self.edge.profile.rules.hostname} Error: too many errors")
+            self.last_code = 421
+            self.say(format_reply(reply))
+            self.hang_up()
+        else:
+            if self.edge.profile.limits.per_request_deadline:
+                self.be_patient()
+            if self.edge.is_draining and self.transaction is None:
+                self.farewell()
+
+    def _count(self, event: Command, reply: Reply) -> None:
+        """An error, a success, or neither (354 and 334 leave that open)."""
+        name = event.command if isinstance(event, Refused) else event.verb
+        if name == "end of data":
+            name = "BDAT" if self.where == IN_BDAT or getattr(event, "by_chunks", False) else "DATA"
+        if reply.code >= 400 and not self.forgives:
+            self.errors += 1
+        elif isinstance(event, Refused) and not self.forgives:
+            self.errors += 1  # 221 to what is no SMTP
+        elif reply.code not in (334, 354) and name != "XCLIENT":
+            self.good[name] = self.good.get(name, 0) + 1
+        self.forgives = False
+        verb = VERBS.get(name)
+        if verb is not None and verb.is_limited:
+            if self.junk > self.edge.profile.limits.junk_commands:
+                self.errors += 1
+            self.junk += 1
+
+    def refusal(self, verdict: Verdict) -> Reply | None:
+        """The judge's reply; None where it wants the connection closed without a word."""
+        if verdict.reply is None:
+            self.hang_up()
+            return None
+        self._ends = verdict.hangs_up
+        return verdict.reply
+
+    def forgive(self) -> None:
+        """A message was accepted: what went wrong before is forgotten."""
+        self.errors = 0
+        self.junk = 0
+
+    # What handlers ask
+
+    def enter_content(self, *, by_chunks: bool) -> None:
+        """From here on the log names the content as the place of what happens."""
+        self.where = IN_BDAT if by_chunks else IN_DATA
+
+    def new_instance(self) -> str:
+        """Unique to a transaction, for policy services.  SMTPD_POLICY_README instance"""
+        now = self.edge.clock.now()
+        return f"{self.number:x}.{int(now):x}.{int(now % 1 * 1e6):x}.{self.counts.get('MAIL', 0):x}"
+
+    def received_protocol(self) -> str:
+        """The word for Received: SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTP.  RFC 3848, RFC 6531 §3.7.3"""
+        attempt = self.attempt
+        word = "UTF8SMTP" if attempt.smtputf8 else attempt.protocol
+        if attempt.protocol != "ESMTP":
+            return word
+        return word + ("S" if attempt.tls is not None else "") + ("A" if attempt.sasl_username else "")
+
+    def forwarded_client(self) -> str:
+        """The client that XFORWARD named, for the log."""
+        told = self.forwarded
+        if not told.keys() & {"NAME", "ADDR", "PROTO", "HELO"}:
+            return ""
+        name, address = told.get("NAME", "unknown"), told.get("ADDR", "unknown")
+        return name if address == "unknown" else f"{name}[{address}]"
+
+    # Time
+
+    def _give_time(self, size: int) -> None:
+        """Content earns time, at smtpd_min_data_rate, up to the whole of it."""
+        limits = self.edge.profile.limits
+        latest = self.edge.monotonic() + limits.timeout
+        self.deadline = min(latest, self.deadline + size / limits.min_data_rate)
+
+    def run_out(self) -> None:
+        """The client's time is over, unless it waits for us."""
+        if self.is_closed:
+            return
+        if self.is_ending or self.is_blocked:
+            if not self.is_ending:
+                self.lose(TIMEOUT)
+            self.abort()
+            return
+        if self.is_busy and not (self.tls is not None and not self.tls.is_established):
+            self.be_patient()
+            self.edge.patience.watch(self)
+            return
+        if self.tls is not None and not self.tls.is_established:
+            self.not_secured("Connection timed out")
+            return
+        reply = Reply(421, "4.4.2", f"{self.edge.profile.rules.hostname} Error: timeout exceeded")
+        self.say(format_reply(reply))
+        self.last_code = 421
+        self.lose(TIMEOUT)
+
+    def farewell(self) -> None:
+        """We are going down: nothing new from this client."""
+        if self.is_ending or self.is_busy or self.transaction is not None:
+            return
+        self.tell(Reply(421, "4.3.2", f"{self.edge.profile.rules.hostname} Service shutting down"))
+        self.hang_up()
+
+    # The end
+
+    def ended(self) -> None:
+        """The client sends no more: what it sent before is still answered."""
+        if not self.is_busy and not self.is_blocked:
+            self.work()
+
+    def unblocked(self) -> None:
+        """Replies have gone out."""
+        self.be_patient()
+        if not self.is_busy:
+            self.work()
+
+    def lose(self, cause: str) -> None:
+        """The session ends out of turn."""
+        self.cause = self.cause or cause
+        self.hang_up()
+
+    def closed(self, was_ending: bool) -> None:
+        """The connection is gone: the last lines of the log."""
+        if not was_ending:
+            self.cause = self.cause or LOST
+        edge = self.edge
+        edge.patience.forget(self)
+        edge.sessions.discard(self)
+        self._tell_end()
+        self.forget()
+        if self.exchange is not None:
+            self.exchange.close()
+            self.exchange = None
+
+    def _tell_end(self) -> None:
+        where = self.where
+        if self.cause and where in (IN_DATA, IN_BDAT):
+            size = self.engine.size + self.engine.waiting
+            after = where.partition(" ")[0]
+            self.write(records.Aborted, cause=self.cause, after=after, size=size, queue_id=self.attempt.queue_id)
+        elif self.cause and (where != END_OF_MESSAGE or self.cause != LOST):
+            self.write(records.Aborted, cause=self.cause, after=where, queue_id=self.attempt.queue_id)
+        self.write(
+            records.Disconnected,
+            commands=self.tally(),
+            bare_newlines=self.engine.noted_bare and self.engine.bare_newline is BareNewline.NOTE,
+            seconds=self.edge.clock.now() - self.started,
+            last_code=self.last_code,
+        )
+
+    def tally(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, succeeded, in all) for each command seen, in Postfix's order."""
+        counts, good = self.counts, self.good
+        return tuple((name, good.get(name, 0), counts[name]) for name in (*VERBS, "unknown") if name in counts)
+
+    def forget(self) -> None:
+        """No transaction any more.  The engine has its own way to know."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            transaction.abort()
+        attempt = self.attempt
+        attempt.sender = None
+        attempt.recipient = None
+        attempt.recipient_count = 0
+        attempt.size = 0
+        attempt.smtputf8 = False
+        attempt.queue_id = ""
+        attempt.instance = ""
+        attempt.sasl_sender = ""
+        attempt.actions.clear()
+        self.forwarded.clear()

@@ -1,0 +1,130 @@
+"""The content of a message while it comes in: small mail in memory, the rest of a large one in a nameless file.
+
+The file lies on the spool's file system (O_TMPFILE), so what is in flight is counted where it will have to fit, and
+nothing is left behind when the process dies.  Bytes reach it in bounded slices; they only go to the page cache here,
+the fsync belongs to whoever puts the message to rest.
+"""
+
+from __future__ import annotations
+
+import os
+
+from seawall.mail.headers import block_end
+from seawall.mail.message import Content, FileSlice
+
+MEMORY_LIMIT = 64 * 1024
+"""Bytes of one message that stay in memory.  docs/design.md, section 4: nearly all mail is smaller."""
+HEADER_LIMIT = 1024 * 1024
+"""Bytes of a header block that are looked at, ours: ten times header_size_limit.  What lies beyond counts as body."""
+SLICE = 256 * 1024
+"""Bytes written to the file at once, ours: under a millisecond of copying to the page cache."""
+MEMORY_BUDGET = 64 * 1024 * 1024
+"""Bytes that all messages of one process may hold in memory, ours: a thousand full ones.  Beyond it, what comes goes
+to files at once, so that a flood of half-sent messages cannot fill the memory."""
+
+
+class InFlight:
+    """Bytes of messages that are being received by this process, for the budgets."""
+
+    __slots__ = ("in_files", "in_memory", "memory_budget")
+
+    def __init__(self, memory_budget: int = MEMORY_BUDGET) -> None:
+        self.memory_budget = memory_budget
+        self.in_memory = 0
+        self.in_files = 0
+
+
+class Incoming:
+    """One message's bytes, LF line ends.
+
+    `write` never raises: `trouble` keeps the first error and what comes after it is dropped.  `close` gives back
+    descriptor and budget, and may be called twice.
+    """
+
+    __slots__ = ("_directory", "_flight", "_in_header", "_memory", "_memory_size", "descriptor", "spilled", "trouble")
+
+    def __init__(self, directory: str, flight: InFlight) -> None:
+        self._directory = directory
+        self._flight = flight
+        self._memory: list[bytes] = []
+        self._memory_size = 0
+        self._in_header = True
+        self.descriptor = -1
+        self.spilled = 0
+        self.trouble: OSError | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes kept so far."""
+        return self._memory_size + self.spilled
+
+    def write(self, data: bytes) -> None:
+        """Keep more bytes."""
+        if self.trouble is not None or not data:
+            return
+        room = self._room()
+        if self.descriptor < 0 and len(data) <= room:
+            self._keep(data)
+            return
+        if self.descriptor < 0 and room > 0:
+            self._keep(data[:room])
+            data = data[room:]
+        self._spill(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._memory.append(data)
+        self._memory_size += len(data)
+        self._flight.in_memory += len(data)
+
+    def _room(self) -> int:
+        """How many more bytes memory may take: a header block that is not whole yet may grow further."""
+        room = MEMORY_LIMIT - self._memory_size
+        if room < 0 or self._flight.in_memory >= self._flight.memory_budget:
+            room = 0
+        if room == 0 and self._in_header and self._memory_size < HEADER_LIMIT:
+            head = self.head()
+            end = block_end(head)
+            # a block that ends with the bytes we have may go on with the next
+            self._in_header = end == len(head) or b"\n" not in head[end:]
+            if self._in_header:
+                room = MEMORY_LIMIT
+        return room
+
+    def _spill(self, data: bytes) -> None:
+        try:
+            if self.descriptor < 0:
+                self.descriptor = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            rest = memoryview(data)
+            while rest:
+                done = os.write(self.descriptor, rest[:SLICE])
+                rest = rest[done:]
+                self.spilled += done
+                self._flight.in_files += done
+        except OSError as trouble:
+            self.trouble = trouble
+
+    def head(self) -> bytes:
+        """What memory holds: the first bytes of the message, with its header block."""
+        if len(self._memory) > 1:
+            self._memory = [b"".join(self._memory)]
+        return self._memory[0] if self._memory else b""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the file, from `offset` in it.  Raises OSError."""
+        return os.pread(self.descriptor, length, offset)
+
+    def content(self, head: bytes) -> Content:
+        """The message with `head` in place of what memory holds."""
+        if self.spilled == 0:
+            return Content(head)
+        return Content(head, FileSlice(self.descriptor, 0, self.spilled))
+
+    def close(self) -> None:
+        """Free memory, file and budget."""
+        self._flight.in_memory -= self._memory_size
+        self._flight.in_files -= self.spilled
+        self._memory = []
+        self._memory_size = self.spilled = 0
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

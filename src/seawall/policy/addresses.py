@@ -1,0 +1,117 @@
+"""What restrictions on senders and recipients share: the form of an address, its domain in DNS, its way, its existence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from seawall.dns.hostnames import is_fqdn, to_ascii
+from seawall.mail.reply import Reply
+from seawall.policy.attempt import Attempt
+from seawall.policy.bench import Bench
+from seawall.policy.by_helo import tempfail_act
+from seawall.policy.domains import Status, takes_mail
+from seawall.policy.evaluate import lookup_error
+from seawall.policy.facts import Facts
+from seawall.policy.reasons import Reason
+from seawall.policy.stages import SENDER, fix_status
+from seawall.policy.verdict import DUNNO, Act, Verdict
+from seawall.routing.recipients import Listing
+from seawall.routing.route import Route
+
+
+async def route_of(facts: Facts, address: str, sender: str | None) -> Route:
+    """Where an address goes, for mail from `sender`."""
+    route = facts.route(address, sender or "")
+    return route if isinstance(route, Route) else await route
+
+
+@dataclass(frozen=True, slots=True)
+class NotFqdn:
+    """reject_non_fqdn_sender and reject_non_fqdn_recipient."""
+
+    code: int
+    reply_class: str
+
+    def judge(self, attempt: Attempt, address: str) -> Verdict:
+        """A domain with a dot, or an address literal."""
+        domain = address.rpartition("@")[2] if "@" in address else ""
+        if domain.startswith("[") and domain.endswith("]"):
+            return DUNNO
+        if is_fqdn(domain, utf8=attempt.smtputf8):
+            return DUNNO
+        reply = Reply(self.code, "4.5.2", f"<{address}>: {self.reply_class} rejected: need fully-qualified address")
+        return Verdict(Act.REJECT, reply, Reason.NOT_FQDN, (domain,))
+
+
+class UnknownDomain:
+    """reject_unknown_sender_domain and reject_unknown_recipient_domain."""
+
+    def __init__(self, bench: Bench, reply_class: str) -> None:
+        self._facts = bench.facts
+        self._code = bench.values.number("unknown_address_reject_code")
+        self._unclear = tempfail_act(bench, "unknown_address_tempfail_action")
+        self._class = reply_class
+        self._status = "4.1.8" if reply_class == SENDER else "4.1.2"
+
+    async def judge(self, address: str, other: str | None) -> Verdict:
+        """`other` is the sender where `address` is the recipient, and the other way round: it may choose the route."""
+        route = await route_of(self._facts, address, other)
+        if route.has_failed:
+            return lookup_error(address, route.error)
+        domain = route.recipient.rpartition("@")[2]
+        if route.is_final or "@" not in route.recipient or (domain.startswith("[") and domain.endswith("]")):
+            return DUNNO
+        name = to_ascii(domain) or domain
+        status = await takes_mail(self._facts, name)
+        return DUNNO if status is Status.OK else self._refusal(address, name, status)
+
+    def _refusal(self, address: str, name: str, status: Status) -> Verdict:
+        head = f"<{address}>: {self._class} rejected: "
+        if status is Status.NULL_MX:
+            text = f"{head}Domain {name} does not accept mail (nullMX)"
+            reply = Reply(550, "4.7.27", text) if self._class == SENDER else Reply(556, "4.1.10", text)
+            return Verdict(Act.REJECT, reply, Reason.DOMAIN_TAKES_NO_MAIL, (name,))
+        if status is Status.RETRY:
+            reply = Reply(450, self._status, f"{head}Domain not found")
+            return Verdict(self._unclear, reply, Reason.DOMAIN_UNCLEAR, (name,))
+        text = "Malformed DNS server reply" if status is Status.INVALID else "Domain not found"
+        return Verdict(Act.REJECT, Reply(self._code, self._status, head + text), Reason.DOMAIN_UNKNOWN, (name,))
+
+
+class Unlisted:
+    """reject_unlisted_sender and reject_unlisted_recipient, and the same checks where the lists do not name them."""
+
+    def __init__(self, bench: Bench, reply_class: str) -> None:
+        self._facts = bench.facts
+        self._values = bench.values
+        self._class = reply_class
+        self._as_sender = reply_class == SENDER
+
+    async def judge(self, attempt: Attempt, address: str, other: str | None) -> Verdict:
+        """Asked once a command; behind warn_if_reject it does not count as asked."""
+        pending = attempt.pending
+        if pending.sender_listed if self._as_sender else pending.recipient_listed:
+            return DUNNO
+        if not pending.warns:
+            if self._as_sender:
+                pending.sender_listed = True
+            else:
+                pending.recipient_listed = True
+        route = await route_of(self._facts, address, other)
+        if route.has_failed:
+            return lookup_error(address, route.error)
+        answer: Listing | Awaitable[Listing] = self._facts.listing(route, self._as_sender)
+        listing = answer if isinstance(answer, Listing) else await answer
+        if listing.trouble:
+            return lookup_error(address, listing.trouble)
+        return DUNNO if listing.listed else self._refusal(address, listing)
+
+    def _refusal(self, address: str, listing: Listing) -> Verdict:
+        if listing.code_parameter:
+            code = self._values.number(listing.code_parameter)
+        else:
+            code = 450 if listing.is_temporary else 550
+        status = fix_status(listing.status, self._class)
+        reply = Reply(code, status, f"<{address}>: {self._class} rejected: {listing.text}")
+        return Verdict(Act.REJECT, reply, Reason.USER_UNKNOWN, (listing.code_parameter,))

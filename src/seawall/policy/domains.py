@@ -1,0 +1,99 @@
+"""Questions to DNS as the mail system asks them: does a name exist, does it take mail.  dns_lookup(3)"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
+from seawall.dns.hostnames import is_fqdn
+from seawall.mail.address import is_hostname
+from seawall.policy.facts import Facts
+
+
+class Status(IntEnum):
+    """What a question came to, the better the higher: of several questions the best answer counts.  dns.h"""
+
+    NOT_FOUND = -6
+    NULL_MX = -5
+    """The domain says that it takes no mail.  RFC 7505"""
+    INVALID = -3
+    RETRY = -2
+    OK = 0
+
+
+ADDRESSES = ("A", "AAAA")
+
+
+async def ask(facts: Facts, name: str, kind: str) -> Answer:
+    """One question; a name that is no host name is not found without asking."""
+    if not (is_fqdn(name) and not name.endswith(".")) and not is_hostname(name):
+        return NoSuchName()
+    answer = facts.ask(name, kind)
+    return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+
+
+async def addresses(facts: Facts, host: str) -> Answer:
+    """All addresses of a host, hosts file included."""
+    answer = facts.addresses(host)
+    return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+
+
+def status_of(answer: Answer) -> Status:
+    """The answer in one word."""
+    match answer:
+        case Found(records):
+            return Status.OK if any(not is_null_mx(record) for record in records) else Status.NULL_MX
+        case TryAgain():
+            return Status.RETRY
+        case NoData(malformed=True):
+            return Status.INVALID
+        case _:
+            return Status.NOT_FOUND
+
+
+def is_null_mx(record: Resource) -> bool:
+    """``MX 0 .``  RFC 7505 §3"""
+    return record.kind == "MX" and record.preference == 0 and record.data in ("", ".")
+
+
+def reason_of(answer: Answer) -> str:
+    """Why nothing was found, in the resolver's words.  dns_strerror(3)"""
+    match answer:
+        case TryAgain():
+            return "Host not found, try again"
+        case NoData():
+            return "Host found but no data record of requested type"
+        case _:
+            return "Host not found"
+
+
+def host_reason(answer: Answer) -> str:
+    """Why a host has no address, in the C library's words.  gai_strerror(3)"""
+    match answer:
+        case NoData():
+            return "No address associated with hostname"
+        case NoSuchName():
+            return "Name or service not known"
+        case _:
+            return "Temporary failure in name resolution"
+
+
+async def exists(facts: Facts, name: str) -> Status:
+    """A, AAAA or MX: is there such a host at all?"""
+    best = Status.NOT_FOUND
+    for kind in (*ADDRESSES, "MX"):
+        best = max(best, status_of(await ask(facts, name, kind)))
+        if best is Status.OK:
+            break
+    return best
+
+
+async def takes_mail(facts: Facts, name: str) -> Status:
+    """MX, else A or AAAA: can mail be sent there?  RFC 5321 §5.1, RFC 7505"""
+    best = Status.NOT_FOUND
+    for kind in ("MX", *ADDRESSES):
+        status = status_of(await ask(facts, name, kind))
+        if status in (Status.OK, Status.INVALID, Status.NULL_MX):
+            return status
+        best = max(best, status)
+    return best

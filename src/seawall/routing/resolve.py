@@ -1,0 +1,270 @@
+"""Whose mail is it, and which way does it go?  The resolver of trivial-rewrite(8).
+
+An address is stripped of our own domains until a foreign one, or a user of ours, is left.  Its domain then falls
+into one of five classes, each with its transport; transport_maps may say otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+
+import idna
+
+from seawall.config.settings import Settings
+from seawall.mail.address import fold, is_host_address, is_hostname, literal_address, quote_local
+from seawall.mail.rfc822 import Kind, Token, internalize, scan
+from seawall.routing.interfaces import Interfaces
+from seawall.routing.recipients import Listing, RecipientTables
+from seawall.routing.rewrite import AT, BANG, DOT, PERCENT, Context, Rewriter, last
+from seawall.routing.route import ANY_CLASS, Classes, Route, failed
+from seawall.routing.transports import apply_entry, find_entry, split_destination
+from seawall.tables.match import DomainList, StringList
+from seawall.tables.registry import Tables
+from seawall.tables.search import Form, Maps
+from seawall.tables.table import TableTrouble
+
+# user@domain without any operator that the slow way would have to look at.
+_PLAIN = re.compile(
+    r"([A-Za-z0-9#$&'*+/=?^_`{}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{}~-]+)*)@([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\Z"
+)
+_ROUTE_SIGN = re.compile(r"[@!%]")
+
+
+class Routing:
+    """The routing of one configuration.  `verify` takes the address_verify_* transports instead (verify(8) probes)."""
+
+    def __init__(self, settings: Settings, tables: Tables, *, verify: bool = False) -> None:
+        prefix = "address_verify_" if verify else ""
+        self.rewriter = Rewriter(settings)
+        self.interfaces = Interfaces(settings)
+        self.recipients = RecipientTables(settings, tables, self.is_ours)
+        self.delimiters = settings.text("recipient_delimiter")
+        self._hostname = settings.text("myhostname")
+        self._empty_address = settings.text("empty_address_recipient")
+        self._dequote = settings.flag("resolve_dequoted_address")
+        self._null_domain = settings.flag("resolve_null_domain")
+        self._numeric_domain = settings.flag("resolve_numeric_domain")
+        self._leading_minus = settings.flag("allow_min_user")
+        self._utf8 = settings.flag("smtputf8_enable")
+        self._show_table = settings.flag("show_user_unknown_table_name")
+        self._read_classes(settings, tables)
+        self._read_ways(settings, tables, prefix)
+
+    def _read_classes(self, settings: Settings, tables: Tables) -> None:
+        """The lists that make the classes."""
+        parents = settings.words("parent_domain_matches_subdomains")
+
+        def strings(name: str) -> StringList:
+            return tables.string_list(settings.text(name), title=name)
+
+        self.mydestination = strings("mydestination")
+        self.virtual_alias_domains = strings("virtual_alias_domains")
+        self.virtual_mailbox_domains = strings("virtual_mailbox_domains")
+        self.relay_domains: DomainList = tables.domain_list(
+            settings.text("relay_domains"), parent_matches="relay_domains" in parents, title="relay_domains"
+        )
+        self._transport_parents = "transport_maps" in parents
+
+    def _read_ways(self, settings: Settings, tables: Tables, prefix: str) -> None:
+        """Transports, relay hosts and the maps that change them."""
+
+        def maps(name: str) -> Maps:
+            return tables.maps(settings.text(name), title=name)
+
+        self._local_transport = settings.text(prefix + "local_transport")
+        self._virtual_transport = settings.text(prefix + "virtual_transport")
+        self._relay_transport = settings.text(prefix + "relay_transport")
+        self._default_transport = settings.text(prefix + "default_transport")
+        self._relayhost = settings.text(prefix + "relayhost").strip()
+        self.transport_maps = maps(prefix + "transport_maps")
+        self.relocated_maps = maps("relocated_maps")
+        self._sender_transports = maps(prefix + "sender_dependent_default_transport_maps")
+        self._sender_relays = maps(prefix + "sender_dependent_relayhost_maps")
+        self._empty_sender_transport = settings.text("empty_address_default_transport_maps_lookup_key")
+        self._empty_sender_relay = settings.text("empty_address_relayhost_maps_lookup_key")
+
+    async def rewrite(self, address: str, context: Context | str = Context.LOCAL) -> str:
+        """An address in internal form made complete, in the ``local`` or ``remote`` context.  It never waits."""
+        return self.rewriter.rewrite(address, Context(context))
+
+    async def is_local(self, domain: str) -> bool:
+        """True for mydestination and our own addresses as literals.  resolve_local(3)
+
+        TableTrouble where a table of mydestination cannot say.
+        """
+        name = domain[:-1] if domain.endswith(".") else domain
+        found = self.mydestination.test(fold(name))
+        if found if isinstance(found, bool) else await found:
+            return True
+        address = literal_address(name)
+        return address is not None and self.interfaces.has(address)
+
+    async def resolve(self, address: str, sender: str = "") -> Route:
+        """The route for an address in internal form; `sender` (internal form, "" is the null sender) may choose it.
+
+        Never raises for a table: trouble is a Route with FAILED.
+        """
+        try:
+            return await self._resolve(address, sender)
+        except TableTrouble as trouble:
+            return failed(str(trouble))
+
+    async def listing(self, address: str, sender: str = "") -> Listing:
+        """Does the recipient exist, as far as the tables of its class say?  postconf(5) smtpd_reject_unlisted_recipient"""
+        return await self.recipients.listing(await self.resolve(address, sender))
+
+    async def _resolve(self, address: str, sender: str) -> Route:
+        plain = _PLAIN.match(address)
+        if plain:
+            recipient, domain = address, plain.group(2)
+            local = await self.is_local(domain)
+        else:
+            recipient, local = await self._strip(address)
+            domain = recipient.rpartition("@")[2]
+        if not self._is_domain(domain):
+            if not (self._numeric_domain and is_host_address(domain)):
+                return Route("", "", recipient, Classes.MALFORMED | Classes.DEFAULT)
+            domain = f"[{domain}]"
+            recipient = recipient.rpartition("@")[0] + "@" + domain
+            local = local or await self.is_local(domain)
+        if local:
+            found = Route(self._local_transport, domain, recipient, Classes.LOCAL)
+        else:
+            found = await self._by_class(recipient, domain, sender)
+        sign = _ROUTE_SIGN.search(recipient)
+        routed = sign is not None and recipient[sign.end() :] != domain
+        return await self._by_maps(found, Classes.ROUTED if routed else Classes.NONE)
+
+    def _is_domain(self, domain: str) -> bool:
+        """True for a host name or an address literal; names beyond ASCII must have an A-label form."""
+        if domain.startswith("["):
+            return literal_address(domain) is not None
+        if domain.isascii():
+            return is_hostname(domain)
+        if not self._utf8:
+            return False
+        try:
+            return is_hostname(idna.encode(domain, uts46=True).decode())
+        except (idna.IDNAError, UnicodeError):
+            return False
+
+    async def _strip(self, address: str) -> tuple[str, bool]:
+        """(address, True where it is ours) after every domain of ours has been taken off the right end.
+
+        Quotes are opened where resolve_dequoted_address says so: ``"a@b"@ours`` is mail for a@b, and a stranger
+        must not relay that way.
+        """
+        tokens = scan(quote_local(address))
+        kept: list[Token] = []
+        for _ in range(len(address) + 100):
+            if len(tokens) > 1 and tokens[-1] == DOT and AT in tokens and tokens[-2] not in (DOT, AT):
+                tokens = tokens[:-1]
+            if self._null_domain and tokens and tokens[-1] == AT:
+                tokens = tokens[:-1]
+            at = last(tokens, AT)
+            if at >= 0:
+                if at < len(tokens) - 1 and not await self.is_local(internalize(tokens[at + 1 :])):
+                    return internalize(tokens), False
+                tokens, kept = tokens[:at], tokens[at:]
+            if self._has_operator(tokens):
+                tokens = self.rewriter.rewrite_tokens(tokens)
+                continue
+            opened = self._opened(tokens)
+            if opened is not None:
+                tokens = self.rewriter.rewrite_tokens(opened)
+                continue
+            if not tokens or tokens == [Token(Kind.QUOTED, "")]:
+                tokens = scan(self._empty_address)
+                continue
+            if not kept:
+                tokens = [*tokens, AT, *scan(self._hostname)]
+                continue
+            return internalize([*tokens, *kept]), True
+        raise TableTrouble("address", f"<{address}>: giving up after too many rounds")
+
+    def _has_operator(self, tokens: list[Token]) -> bool:
+        """True where a local part without our domain names a further domain."""
+        return (
+            AT in tokens
+            or (self.rewriter.swap_bangpath and BANG in tokens)
+            or (self.rewriter.percent_hack and PERCENT in tokens)
+        )
+
+    def _opened(self, tokens: list[Token]) -> list[Token] | None:
+        """The tokens inside a quoted local part that has a routing operator, or None."""
+        if not self._dequote or len(tokens) != 1 or tokens[0].kind is not Kind.QUOTED:
+            return None
+        text = tokens[0].text
+        at = text.rfind("@")
+        if at < 0 and self.rewriter.percent_hack:
+            at = text.rfind("%")
+            if at >= 0:
+                text = text[:at] + "@" + text[at + 1 :]
+        if at >= 0:
+            return scan(quote_local(text))
+        if self.rewriter.swap_bangpath and "!" in text:
+            return scan(text)
+        return None
+
+    async def _by_class(self, recipient: str, domain: str, sender: str) -> Route:
+        """The route that the class of a domain which is not ours gives."""
+        key = fold(domain)
+        found = self.virtual_alias_domains.test(key)
+        if found if isinstance(found, bool) else await found:
+            table = " in virtual alias table" if self._show_table else ""
+            return Route("error", f"5.1.1 User unknown{table}", recipient, Classes.ALIAS)
+        found = self.virtual_mailbox_domains.test(key)
+        if found if isinstance(found, bool) else await found:
+            return Route(self._virtual_transport, domain, recipient, Classes.VMAILBOX)
+        found = self.relay_domains.test(key)
+        if found if isinstance(found, bool) else await found:
+            transport, classes = self._relay_transport, Classes.RELAY
+        else:
+            transport, classes = await self._transport_for(sender), Classes.DEFAULT
+        return Route(transport, await self._relay_for(sender) or domain, recipient, classes)
+
+    async def _transport_for(self, sender: str) -> str:
+        """default_transport, or what sender_dependent_default_transport_maps says for a sender."""
+        chosen = await self._of_sender(self._sender_transports, sender or self._empty_sender_transport)
+        return chosen if chosen is not None and chosen.upper() != "DUNNO" else self._default_transport
+
+    async def _relay_for(self, sender: str) -> str:
+        """relayhost, or what sender_dependent_relayhost_maps says for a sender; DUNNO there means relayhost."""
+        chosen = await self._of_sender(self._sender_relays, sender or self._empty_sender_relay)
+        return chosen if chosen is not None and chosen.upper() != "DUNNO" else self._relayhost
+
+    async def _of_sender(self, maps: Maps, sender: str) -> str | None:
+        if not maps:
+            return None
+        found = await maps.find_address(
+            sender, delimiters=self.delimiters, is_local=self.is_ours, form=Form.EXTERNAL_FIRST
+        )
+        return None if found is None else found[0]
+
+    async def is_ours(self, domain: str) -> bool:
+        """True where tables may name a user without domain: myorigin and what `is_local` says.  mail_addr_find(3)"""
+        return fold(domain) == fold(self.rewriter.origin) or await self.is_local(domain)
+
+    async def _by_maps(self, route: Route, more: Classes) -> Route:
+        """The route after an explicit ``transport:nexthop``, transport_maps and relocated_maps."""
+        transport, nexthop = split_destination(route.transport)
+        nexthop = nexthop or route.nexthop
+        if not transport:
+            return failed("null transport is not allowed")
+        domain = route.domain
+        if self.transport_maps and Classes.ALIAS not in route.classes:
+            entry = await find_entry(
+                self.transport_maps, route.recipient, self.delimiters, parent_matches=self._transport_parents
+            )
+            if entry is not None:
+                transport, nexthop = apply_entry(entry, transport, nexthop, domain)
+        if self.relocated_maps:
+            moved = await self.relocated_maps.find_address(
+                route.recipient, delimiters=self.delimiters, is_local=self.is_ours, form=Form.EXTERNAL_FIRST
+            )
+            if moved is not None:
+                transport, nexthop = "error", f"5.1.6 User has moved to {moved[0]}"
+        classes = (route.classes & ANY_CLASS) | more
+        if route.recipient.startswith("-") and not self._leading_minus:
+            classes |= Classes.MALFORMED
+        return Route(transport, nexthop, route.recipient, classes)

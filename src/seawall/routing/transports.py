@@ -1,0 +1,62 @@
+"""transport(5): which entry of transport_maps is for an address, and how it changes transport and next hop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seawall.mail.address import split_extension
+from seawall.tables.search import Maps
+
+UNDELIVERABLE = "Address is undeliverable"
+TELLING = frozenset({"error", "retry"})
+"""Transports whose next hop is a text."""
+
+
+def split_destination(text: str) -> tuple[str, str]:
+    """``transport:nexthop`` at its first colon; either part may be empty."""
+    transport, _, nexthop = text.partition(":")
+    return transport, nexthop
+
+
+def apply_entry(entry: str, transport: str, nexthop: str, domain: str) -> tuple[str, str]:
+    """(transport, next hop) after a transport(5) entry.
+
+    ``:`` changes nothing, ``:host`` the next hop; ``transport:`` sets the next hop back to the recipient's domain.
+    """
+    new_transport, new_nexthop = split_destination(entry)
+    if not new_transport:
+        return transport, new_nexthop or nexthop
+    if new_nexthop:
+        return new_transport, new_nexthop
+    return new_transport, UNDELIVERABLE if new_transport in TELLING else domain
+
+
+def keys(address: str, delimiters: str, *, parent_matches: bool) -> Iterator[tuple[str, bool]]:
+    """What to look up, in transport(5)'s order; False beside a part, of which patterns are not asked.
+
+    user+ext@domain, user@domain, domain, .parents (parents where parent_domain_matches_subdomains names
+    transport_maps), ``*``.
+    """
+    yield address, True
+    local, _, domain = address.rpartition("@")
+    user, extension = split_extension(local, delimiters)
+    if extension is not None:
+        yield f"{user}@{domain}", False
+    name = domain
+    while name:
+        yield name, False
+        dot = name.find(".", 1)
+        if dot < 0:
+            break
+        name = name[dot + 1 if parent_matches else dot :]
+    yield "*", True
+
+
+async def find_entry(maps: Maps, address: str, delimiters: str, *, parent_matches: bool) -> str | None:
+    """The entry of transport_maps for an address in internal form, or None.  TableTrouble where a table cannot say."""
+    for key, whole in keys(address, delimiters, parent_matches=parent_matches):
+        answer = maps.lookup(key, whole=whole)
+        value = answer if answer is None or isinstance(answer, str) else await answer
+        if value is not None:
+            return value
+    return None

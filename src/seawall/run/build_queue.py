@@ -1,0 +1,180 @@
+"""The queue manager's process: qmgr(8), pickup(8), bounce(8), smtp(8), lmtp(8), and what local programs hand in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import time
+
+from seawall.bounce.when import Reporting
+from seawall.config.settings import ConfigTrouble
+from seawall.delivery.smtp import SmtpDelivery
+from seawall.delivery.trouble import failed
+from seawall.dns.hosts import Hosts
+from seawall.dns.names import Names
+from seawall.intake.cleanup import Cleanup
+from seawall.mail.job import Job
+from seawall.mail.outcome import Delivery
+from seawall.policy.world import address_kinds
+from seawall.routing.mx import Exchanges
+from seawall.routing.resolve import Routing
+from seawall.run import messages as m
+from seawall.run.build import Common, PartBase, make_common, seconds_left
+from seawall.run.channel import Channel
+from seawall.run.child import ChildTrouble, Given
+from seawall.run.links import JobLink
+from seawall.spool.control import Control, serve_control
+from seawall.spool.disk import Disk
+from seawall.spool.hands import Hands
+from seawall.spool.manager import Ports, QueueManager
+from seawall.spool.pickup import Pickup
+from seawall.spool.rules import rules_of
+from seawall.spool.submission import SubmissionServer, serve_submission
+from seawall.spool.writer import QueueWriter
+from seawall.tables.table import TableUnsupported
+
+PICKUP_EVERY = 60.0
+"""Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
+
+
+class Agents:
+    """journey.Deliverer: smtp(8) and lmtp(8) here, everything else in the delivery process."""
+
+    def __init__(self, smtp: SmtpDelivery, others: JobLink, served: frozenset[str]) -> None:
+        self._smtp = smtp
+        self._others = others
+        self._served = served
+
+    async def deliver(self, job: Job) -> Delivery:
+        """One job, to whom its transport belongs."""
+        if job.transport in self._smtp.transports:
+            return await self._smtp.deliver(job)
+        if job.transport in self._served:
+            return await self._others.deliver(job)
+        return Delivery(tuple(failed("4.3.0", "mail transport unavailable") for _ in job.recipients))
+
+
+class QueuePart(PartBase):
+    """The queue and all that goes with it."""
+
+    def __init__(self, common: Common, routing: Routing) -> None:
+        super().__init__(common)
+        settings, clock, journal = common.settings, common.clock, common.journal
+        self._routing = routing
+        self._rules = rules_of(settings, common.services)
+        self._size_limit = settings.number("message_size_limit")
+        names = Names(common.resolver, Hosts.read(settings.path("/etc/hosts")), address_kinds(settings))
+        self._exchanges = Exchanges(
+            common.resolver,
+            names,
+            routing.interfaces.has,
+            random.random,
+            shuffled=settings.flag("smtp_randomize_addresses"),
+            ignore_mx_errors=settings.flag("ignore_mx_lookup_error"),
+            defer_if_no_address=settings.flag("smtp_defer_if_no_mx_address_found"),
+        )
+        self._reporting = Reporting(settings, journal, clock)
+        self._jobs = JobLink()
+        self._manager: QueueManager | None = None
+        self._writer: QueueWriter | None = None
+        self._servers: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _make_manager(self) -> tuple[QueueManager, Cleanup]:
+        common = self.common
+        hands, disk = Hands(), Disk()
+        self._writer = QueueWriter(common.places, self._announce, disk=disk, hands=hands)
+        intake = Cleanup(
+            common.settings,
+            self._routing,
+            common.tables,
+            self._writer,
+            None,
+            common.journal,
+            common.clock,
+            common.queue_ids,
+        )
+        smtp = SmtpDelivery(common.settings, common.services, self._exchanges, common.journal, common.clock)
+        served = frozenset(service.name for service in common.services if service.type != "inet")
+        agents = Agents(smtp, self._jobs, served)
+        ports = Ports(self._routing, agents, intake, self._reporting, common.journal, common.clock)
+        return QueueManager(common.places, self._rules, ports, disk=disk, hands=hands), intake
+
+    def _announce(self, queue_id: str) -> None:
+        if self._manager is not None:
+            self._manager.announce(queue_id)
+
+    async def begin(self) -> None:
+        """Recover the queue, then serve."""
+        await super().begin()
+        common = self.common
+        self._manager, intake = self._make_manager()
+        self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
+        submission = SubmissionServer(intake, common.journal, common.clock, self._size_limit)
+        self._servers.append(await serve_control(Control(self._manager), common.places.control_socket))
+        self._servers.append(await serve_submission(submission, common.places.submit_socket))
+        pickup = Pickup(
+            common.places,
+            intake,
+            common.journal,
+            common.clock,
+            self._size_limit,
+            disk=Disk(),
+            hands=self._manager.hands,
+        )
+        self._tasks.append(asyncio.get_running_loop().create_task(self._pick_up(pickup)))
+
+    async def _run_manager(self, manager: QueueManager) -> None:
+        """The manager, until it is stopped; what ends it otherwise ends this process, and a new one recovers."""
+        try:
+            await manager.run()
+        except OSError as trouble:
+            self.common.warn("qmgr", f"the queue cannot be managed: {trouble}")
+            self.common.journal.flush()
+            raise SystemExit(71) from trouble
+
+    async def _pick_up(self, pickup: Pickup) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                await pickup.sweep()
+            await asyncio.sleep(PICKUP_EVERY)
+
+    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+        """Workers announce, the delivery process is asked."""
+        if peer == "delivery":
+            self._jobs.renew(end)
+        else:
+            channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._heard, lambda: None)
+            del channel  # the loop keeps it until the worker ends
+
+    def _heard(self, message: m.LinkMessage, descriptors: list[int]) -> None:
+        if isinstance(message, m.Announce):
+            self._announce(message.queue_id)
+
+    @property
+    def sessions(self) -> int:
+        """Messages in a delivery attempt."""
+        return len(self._manager.active) if self._manager is not None else 0
+
+    async def drain(self, seconds: float, farewell: bool) -> None:
+        """Begin no delivery, let those under way end; the rest is on disk."""
+        end = time.monotonic() + seconds
+        for server in self._servers:
+            server.close()
+        if self._manager is not None:
+            await self._manager.stop(seconds_left(end))
+        for task in self._tasks:
+            task.cancel()
+        self._jobs.close()
+        await super().drain(seconds, farewell)
+
+
+def build_queue_manager(given: Given) -> QueuePart:
+    """The queue manager's part."""
+    common = make_common(given)
+    try:
+        return QueuePart(common, common.routing())
+    except (ConfigTrouble, TableUnsupported) as trouble:
+        raise ChildTrouble(str(trouble)) from trouble

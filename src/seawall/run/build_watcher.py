@@ -1,0 +1,103 @@
+"""The watcher: the single writer of the journal store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+from seawall.journal.store import Store
+from seawall.run import messages as m
+from seawall.run.build import Common, PartBase, make_common
+from seawall.run.channel import Channel
+from seawall.run.child import Given
+from seawall.run.site import OWN
+
+COMMIT = 0.5
+"""Seconds between two commits of the store; ours."""
+FORGET_EVERY = 60.0
+FORGET_AT_ONCE = 5000
+"""Old rows that are dropped in one go, so that new ones are not held up."""
+
+
+class Watcher(PartBase):
+    """Keeps what the other children journal, as long as seawall_journal_retention says."""
+
+    def __init__(self, common: Common) -> None:
+        super().__init__(common)
+        self._rows: list[tuple[float, str, int, str, str, bytes]] = []
+        self._store: Store | None = None
+        self._trouble = ""
+        settings = common.settings
+        self._path = Path(settings.path(settings.text("data_directory"))) / OWN / "journal.sqlite"
+        self._retention = settings.seconds("seawall_journal_retention")
+
+    async def begin(self) -> None:
+        """Open the store and keep what comes."""
+        await super().begin()
+        self._open()
+        self._commit_and_again()
+        self._forget_and_again()
+
+    def _open(self) -> None:
+        try:
+            os.umask(0o077)
+            self._store = Store(self._path)
+        except (sqlite3.Error, OSError) as trouble:
+            self._complain(trouble)
+
+    def _complain(self, trouble: Exception) -> None:
+        if str(trouble) != self._trouble:
+            self._trouble = str(trouble)
+            self.common.warn("master", f"journal store {self._path}: {trouble}; records are in the log only")
+
+    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+        """Another child journals here."""
+        channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._take, lambda: None)
+        del channel  # the loop keeps it until the other side ends
+
+    def _take(self, message: m.LinkMessage, descriptors: list[int]) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if isinstance(message, m.Records):
+            self._rows.extend(message.rows)
+
+    def _commit_and_again(self) -> None:
+        self._commit()
+        asyncio.get_running_loop().call_later(COMMIT, self._commit_and_again)
+
+    def _commit(self) -> None:
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        if self._store is None:
+            self._open()
+        if self._store is not None:
+            try:
+                self._store.add(rows)
+            except sqlite3.Error as trouble:
+                self._complain(trouble)
+
+    def _forget_and_again(self) -> None:
+        if self._store is not None and self._retention > 0:
+            try:
+                self._store.forget(self.common.clock.now() - self._retention, FORGET_AT_ONCE)
+            except sqlite3.Error as trouble:
+                self._complain(trouble)
+        asyncio.get_running_loop().call_later(FORGET_EVERY, self._forget_and_again)
+
+    async def drain(self, seconds: float, farewell: bool) -> None:
+        """Keep the rest."""
+        await asyncio.sleep(0)
+        await super().drain(seconds, farewell)
+        self._commit()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def build_watcher(given: Given) -> Watcher:
+    """The watcher's part."""
+    return Watcher(make_common(given))

@@ -1,0 +1,228 @@
+"""A worker: smtpd(8), cleanup(8) and trivial-rewrite(8) for the sessions of its share of the networks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from seawall.config.master_cf import Service
+from seawall.config.settings import ConfigTrouble, Settings
+from seawall.edge.arrival import Arrival
+from seawall.edge.edge import Edge
+from seawall.edge.login import Login
+from seawall.edge.login_dovecot import DovecotLogin
+from seawall.edge.login_types import make_login
+from seawall.edge.patience import Patience
+from seawall.edge.profile import Profile, compile_profile
+from seawall.edge.session import Session
+from seawall.intake.cleanup import Cleanup
+from seawall.intake.content import InFlight
+from seawall.policy.judge import Judge
+from seawall.policy.world import WorldFacts
+from seawall.routing.resolve import Routing
+from seawall.run import messages as m
+from seawall.run.build import Common, PartBase, make_common, seconds_left
+from seawall.run.channel import Channel
+from seawall.run.child import ChildTrouble, Given
+from seawall.run.links import DirectLink
+from seawall.run.listeners import BACKLOG
+from seawall.spool.writer import QueueWriter
+from seawall.tables.table import TableUnsupported
+
+SESSIONS_A_GENERATION = 10_000_000
+"""Apart from each other by so much, the session numbers of two generations do not meet."""
+LOGIN_KNOWN = 2.0
+"""Seconds that the first greeting waits for Dovecot to name its mechanisms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """One service under one load (plain or stress): what its sessions go by."""
+
+    profile: Profile
+    judge: Judge
+
+
+@dataclass(slots=True)
+class Served:
+    """One inet service of master.cf, compiled."""
+
+    position: int
+    service: Service
+    settings: Settings
+    routing: Routing
+    facts: WorldFacts
+    plain: Manner
+    stressed: Manner
+    login: Login | None
+    crowded: int
+    """Sessions of this service in this worker from which on new ones run under stress.  master(5) maxproc"""
+
+
+def _smtpd_of(service: Service, services: Sequence[Service]) -> Service:
+    """The smtpd whose options count: behind postscreen it is the ``pass`` service."""
+    if os.path.basename(service.command) == "postscreen":
+        for other in services:
+            if other.type == "pass" and os.path.basename(other.command) == "smtpd":
+                return other
+    return service
+
+
+def _serve(common: Common, position: int, service: Service) -> Served:
+    """Compile one service.  Raises ConfigTrouble, TableUnsupported."""
+    settings = _smtpd_of(service, common.services).settings(common.settings)
+    routing = Routing(settings, common.tables)
+    facts = WorldFacts(settings, common.tables, routing, common.resolver, clock=common.clock)
+
+    def manner(stress: str) -> Manner:
+        under = settings.with_overrides({"stress": stress})
+        return Manner(compile_profile(under, common.tables), Judge(under, facts))
+
+    login = make_login(settings, common.tables) if settings.flag("smtpd_sasl_auth_enable") else None
+    most = service.maxproc or settings.number("default_process_limit")
+    return Served(
+        position=position,
+        service=service,
+        settings=settings,
+        routing=routing,
+        facts=facts,
+        plain=manner(""),
+        stressed=manner("yes"),
+        login=login,
+        crowded=max(1, most // common.given.start.workers),
+    )
+
+
+class WorkerPart(PartBase):
+    """The sessions of one worker."""
+
+    def __init__(self, common: Common, served: Sequence[Served]) -> None:
+        super().__init__(common)
+        self._served = {each.position: each for each in served}
+        self._direct = DirectLink()
+        self._announcing: Channel[m.LinkMessage] | None = None
+        self._edges: list[Edge] = []
+        self._factories: dict[int, Callable[[], Session]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._adopted: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        for each in served:
+            for text in (*each.plain.profile.warnings, *each.plain.judge.problems):
+                common.warn("smtpd", text)
+
+    async def begin(self) -> None:
+        """Accept."""
+        await super().begin()
+        loop = asyncio.get_running_loop()
+        start = self.common.given.start
+        numbers = itertools.count(SESSIONS_A_GENERATION * (start.generation - 1) + start.index + 1, start.workers)
+        patience = Patience(loop.time, loop.call_later)
+        writer = QueueWriter(self.common.places, self._announce)
+        flight = InFlight()
+        for each in self._served.values():
+            self._open_service(each, writer, flight, patience, numbers)
+        for login in {id(each.login): each.login for each in self._served.values()}.values():
+            if isinstance(login, DovecotLogin):
+                self._tasks.append(loop.create_task(login.run()))
+                await login.known(LOGIN_KNOWN)
+        for info, listener in self.common.given.listeners:
+            self._servers.append(await self._listen(info, listener))
+
+    def _open_service(
+        self, served: Served, writer: QueueWriter, flight: InFlight, patience: Patience, numbers: Iterator[int]
+    ) -> None:
+        common = self.common
+        intake = Cleanup(
+            served.settings,
+            served.routing,
+            common.tables,
+            writer,
+            self._direct,
+            common.journal,
+            common.clock,
+            common.queue_ids,
+            flight=flight,
+        )
+        sessions: set[Arrival] = set()
+
+        def edge(manner: Manner) -> Edge:
+            return Edge(
+                manner.profile,
+                manner.judge,
+                intake,
+                common.journal,
+                common.clock,
+                served.facts.names,
+                login=served.login,
+                patience=patience,
+                next_number=numbers.__next__,
+                service=served.service.name,
+                sessions=sessions,
+            )
+
+        plain, stressed = edge(served.plain), edge(served.stressed)
+        self._edges += [plain, stressed]
+        self._factories[served.position] = lambda: (stressed if len(sessions) >= served.crowded else plain).session()
+
+    async def _listen(self, info: m.ListenerInfo, listener: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._factories[info.service], sock=listener, backlog=BACKLOG)
+
+    def _announce(self, queue_id: str) -> None:
+        """Tell the queue manager; where it cannot be told now, its next queue run finds the file."""
+        if self._announcing is not None:
+            self._announcing.send(m.Announce(queue_id))
+
+    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+        """The delivery process for the direct way, the queue manager for announcements."""
+        if peer == "delivery":
+            self._direct.renew(end)
+        else:
+            self._announcing = Channel(end, m.LinkMessage, lambda *_: None, lambda: None)
+
+    def adopt(self, index: int, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
+        """Accept from a silent neighbour's sockets, or stop doing so."""
+        for server in self._adopted:
+            server.close()
+        self._adopted = []
+        if listeners:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._accept_for(listeners)))
+
+    async def _accept_for(self, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
+        for info, listener in listeners:
+            self._adopted.append(await self._listen(info, listener))
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open."""
+        return sum(len(edge.sessions) for edge in self._edges[::2])
+
+    async def drain(self, seconds: float, farewell: bool) -> None:
+        """Accept no more; let sessions end, or take leave of them."""
+        end = time.monotonic() + seconds
+        for server in (*self._servers, *self._adopted):
+            server.close()
+        if farewell:
+            for edge in self._edges:
+                edge.drain()
+        while self.sessions and seconds_left(end):
+            await asyncio.sleep(0.05)
+        for task in self._tasks:
+            task.cancel()
+        await super().drain(seconds, farewell)
+
+
+def build_worker(given: Given) -> WorkerPart:
+    """A worker's part."""
+    common = make_common(given)
+    try:
+        positions = {info.service for info, _ in given.listeners}
+        served = [_serve(common, at, common.services[at]) for at in sorted(positions)]
+    except (ConfigTrouble, TableUnsupported) as trouble:
+        raise ChildTrouble(str(trouble)) from trouble
+    return WorkerPart(common, served)

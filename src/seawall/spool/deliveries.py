@@ -1,0 +1,218 @@
+"""The recipients of active messages on their way to the agents: routing, turns, forwards, outcomes.  qmgr(8)"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from seawall.clock import Clock
+from seawall.journal.record import Journal, Warned
+from seawall.journal.records.delivery import DeliveryLine, delivery_line
+from seawall.journey import Deliverer
+from seawall.mail.envelope import Recipient
+from seawall.mail.job import Job
+from seawall.mail.outcome import Bounced, Deferred, Delivered, Delivery, Outcome
+from seawall.spool.entry import Entry, Ledger
+from seawall.spool.letters import Letters
+from seawall.spool.ports import Routing, Way
+from seawall.spool.queue_file import Result
+from seawall.spool.rules import Rules
+from seawall.spool.scheduler import Scheduler, Target, Turn
+
+BAD_SYNTAX = Bounced(status="5.1.3", text="bad address syntax")
+NOT_RESOLVED = Deferred(status="4.3.0", text="address resolver failure")
+HELD_BACK = Deferred(status="4.3.2", text="deferred transport")
+AGENT_FAILED = Deferred(status="4.3.0", text="unknown mail transport error")
+GONE = Deferred(status="4.3.0", text="queue file is not readable now")
+NOTICE_LOST = Delivered(status="2.0.0", text="undeliverable postmaster notification discarded")
+
+
+class Deliveries:
+    """Runs the scheduler over active entries.  `spawn` starts a task that the manager keeps and awaits at its end."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        routing: Routing,
+        deliverer: Deliverer,
+        letters: Letters,
+        ledger: Ledger,
+        journal: Journal,
+        clock: Clock,
+        spawn: Callable[[Callable[[], Awaitable[None]]], object],
+    ) -> None:
+        self._rules = rules
+        self._routing = routing
+        self._deliverer = deliverer
+        self._letters = letters
+        self._ledger = ledger
+        self._journal = journal
+        self._clock = clock
+        self._spawn = spawn
+        self._entries: dict[str, Entry] = {}
+        self.scheduler = Scheduler(rules.limits_of, rules.timing.minimal_backoff_time)
+
+    async def try_all(self, entry: Entry) -> None:
+        """One attempt for each pending recipient.  Returns when every one has an outcome, recorded or in `entry.fresh`."""
+        pending = entry.state.pending()
+        entry.left = set(pending)
+        entry.settled.clear()
+        self._entries[entry.queue_id] = entry
+        try:
+            targets = [target for place in pending if (target := await self._route(entry, place)) is not None]
+            for target, reason in self.scheduler.add(entry.queue_id, targets, self._clock.now()):
+                self._settle(entry, target, reason)
+            self.dispatch()
+            if entry.left:
+                await entry.settled.wait()
+        finally:
+            del self._entries[entry.queue_id]
+
+    def withdraw(self, entry: Entry) -> None:
+        """Wait no more for recipients that are not under way: the message is held, deleted, or the program ends."""
+        entry.left -= {target.place for target in self.scheduler.withdraw(entry.queue_id)}
+        if not entry.left:
+            entry.settled.set()
+
+    def dispatch(self) -> None:
+        """Start whatever may start."""
+        for turn in self.scheduler.next_turns():
+            self._spawn(partial(self._run, turn))
+
+    # -- where to -----------------------------------------------------------------------------------------------
+
+    async def _route(self, entry: Entry, place: int) -> Target | None:
+        """Where a recipient goes; None where that alone settles him."""
+        recipient = entry.recipient(place)
+        address = entry.envelope.redirect or recipient.address
+        way = await self._routing.resolve(address, entry.sender)
+        verdict = self._verdict(way)
+        if verdict is not None:
+            self._settle(entry, Target(place, "error", "", address), verdict)
+            return None
+        transport, nexthop = way.transport, way.nexthop
+        if entry.envelope.filter:
+            transport, _, wanted = entry.envelope.filter.partition(":")
+            nexthop = wanted or nexthop
+        if transport in self._rules.defer_transports:
+            self._settle(entry, Target(place, transport, nexthop, way.recipient), HELD_BACK)
+            return None
+        return Target(place, transport, nexthop, way.recipient)
+
+    def _verdict(self, way: Way) -> Outcome | None:
+        if way.has_failed:
+            return NOT_RESOLVED
+        if way.is_malformed:
+            return BAD_SYNTAX
+        user = way.recipient.rpartition("@")[0]
+        if way.transport == "local" and user.lower() == self._rules.double_bounce_sender.lower():
+            return NOTICE_LOST
+        return None
+
+    # -- turns --------------------------------------------------------------------------------------------------
+
+    async def _run(self, turn: Turn) -> None:
+        """One delivery, from the agent's start to the record of its outcomes."""
+        entry = self._entries[turn.queue_id]
+        started = self._clock.now()
+        outcomes = await self._deliver(entry, turn)
+        now = self._clock.now()
+        queued = (max(0.0, entry.active_at - entry.arrived), max(0.0, started - entry.active_at))
+        for target, outcome in zip(turn.targets, outcomes, strict=True):
+            self._note(entry, target, outcome, queued)
+        entry.left -= {target.place for target in turn.targets}
+        await self._record(entry, now)
+        down = next((o for o in outcomes if isinstance(o, Deferred) and o.site_down), None)
+        for given_up in self.scheduler.finished(turn, down, now):
+            other = self._entries[given_up.queue_id]
+            for target in given_up.targets:
+                self._settle(other, target, Deferred(status=down.status, text=down.text) if down else GONE)
+        if not entry.left:
+            entry.settled.set()
+        self.dispatch()
+
+    async def _deliver(self, entry: Entry, turn: Turn) -> Sequence[Outcome]:
+        recipients = tuple(self._final(entry, target) for target in turn.targets)
+        try:
+            async with self._ledger.content(entry) as content:
+                job = Job(
+                    queue_id=entry.queue_id,
+                    arrived=entry.arrived,
+                    transport=turn.transport,
+                    nexthop=turn.nexthop,
+                    envelope=entry.envelope,
+                    recipients=recipients,
+                    content=content,
+                )
+                delivery = await self._deliverer.deliver(job)
+                trouble = await self._keep_forwards(entry, delivery, job)
+        except asyncio.CancelledError:
+            raise
+        except OSError as error:
+            self._warn(f"{entry.queue_id}: {error}")
+            return [GONE] * len(recipients)
+        except Exception as error:  # an agent's defect is our trouble, not the sender's
+            self._warn(f"{entry.queue_id}: transport {turn.transport}: {type(error).__name__}: {error}")
+            return [AGENT_FAILED] * len(recipients)
+        if len(delivery.outcomes) != len(recipients):
+            self._warn(f"{entry.queue_id}: transport {turn.transport}: an outcome is missing")
+            return [AGENT_FAILED] * len(recipients)
+        if trouble is not None:
+            return [trouble if isinstance(outcome, Delivered) else outcome for outcome in delivery.outcomes]
+        return delivery.outcomes
+
+    def _final(self, entry: Entry, target: Target) -> Recipient:
+        """The recipient with the address that routing gave him."""
+        recipient = entry.recipient(target.place)
+        if recipient.address == target.recipient:
+            return recipient
+        return Recipient(target.recipient, recipient.original or recipient.address, recipient.orcpt, recipient.notify)
+
+    async def _keep_forwards(self, entry: Entry, delivery: Delivery, job: Job) -> Deferred | None:
+        """Queue what the delivery made anew; the trouble where that failed, and the delivery must be repeated."""
+        for forward in delivery.forwards:
+            reply = await self._letters.forward(entry, forward, job.content)
+            if reply.code >= 300:
+                return Deferred(status="4.3.0", text=f"cannot forward: {reply.line()}")
+        return None
+
+    # -- outcomes -----------------------------------------------------------------------------------------------
+
+    def _settle(self, entry: Entry, target: Target, outcome: Outcome) -> None:
+        """An outcome without a delivery."""
+        queued = (max(0.0, entry.active_at - entry.arrived), max(0.0, self._clock.now() - entry.active_at))
+        self._note(entry, target, outcome, queued)
+        entry.left.discard(target.place)
+        if not entry.left:
+            entry.settled.set()
+
+    def _note(self, entry: Entry, target: Target, outcome: Outcome, queued: tuple[float, float]) -> None:
+        """Write the log line, and keep the outcome for the record."""
+        entry.fresh.append(Result(target.place, outcome))
+        entry.state.outcomes[target.place] = outcome
+        original = entry.recipient(target.place)
+        names = (target.recipient, original.original or original.address)
+        line = delivery_line(
+            self._clock.now(), self._rules.program_of(target.transport), entry.queue_id, names, outcome, queued
+        )
+        self._journal.write(self._named(line, target.transport))
+
+    def _named(self, line: DeliveryLine, transport: str) -> DeliveryLine:
+        name = self._rules.log_names.get(transport)
+        if not name:
+            return line
+        fields = {field: getattr(line, field) for field in line.__struct_fields__}
+        return DeliveryLine(**{**fields, "service": name})
+
+    async def _record(self, entry: Entry, now: float) -> None:
+        """Make outcomes durable, but where the message is plainly done: then its removal is the record."""
+        if not entry.left and entry.is_plainly_done():
+            return
+        try:
+            await self._ledger.outcomes(entry, now)
+        except OSError as error:
+            self._warn(f"{entry.queue_id}: outcomes are not on disk yet: {error}")
+
+    def _warn(self, message: str) -> None:
+        self._journal.write(Warned(at=self._clock.now(), source="qmgr", message=message))

@@ -1,0 +1,151 @@
+"""Tables made of tables: pipemap, unionmap, randmap, proxy.  DATABASE_README
+
+Each works at once while its members do, and turns into an awaitable where one of them has to wait.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from seawall.tables.simple import MemoryTable, troubled
+from seawall.tables.table import Answer, Opening, Table
+from seawall.tables.words import split_words, unbrace
+
+
+def _members(opening: Opening, what: str) -> tuple[str, ...] | None:
+    """The words inside ``{ … }``; None, with a warning, where there are none."""
+    inside = unbrace(opening.text)
+    words = split_words(inside) if inside is not None else []
+    if not words or (what == "type:name" and any(":" not in word for word in words)):
+        return None
+    return tuple(words)
+
+
+def _bad(opening: Opening, what: str) -> Table:
+    need = f'need "{opening.type}:{{{what}...}}"'
+    return troubled(opening, f'bad syntax: "{opening.name}"; {need}')
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """Each table's answer is the next one's question."""
+
+    name: str
+    tables: tuple[Table, ...]
+
+    @property
+    def fixed(self) -> bool:
+        """As the first table is."""
+        return self.tables[0].fixed
+
+    def lookup(self, key: str) -> Answer:
+        """The last table's answer; None as soon as one has none."""
+        for at, table in enumerate(self.tables):
+            answer = table.lookup(key)
+            if answer is None:
+                return None
+            if not isinstance(answer, str):
+                return self._wait(answer, at)
+            key = answer
+        return key
+
+    async def _wait(self, answer: Awaitable[str | None], at: int) -> str | None:
+        key = await answer
+        for table in self.tables[at + 1 :]:
+            if key is None:
+                return None
+            found = table.lookup(key)
+            key = found if found is None or isinstance(found, str) else await found
+        return key
+
+
+def open_pipemap(opening: Opening) -> Table:
+    """``pipemap:{type:name, type:name …}``"""
+    words = _members(opening, "type:name")
+    if words is None:
+        return _bad(opening, "type:name")
+    return Pipe(opening.name, tuple(opening.open(word, opening.use) for word in words))
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """All tables' answers, with commas between them."""
+
+    name: str
+    tables: tuple[Table, ...]
+
+    @property
+    def fixed(self) -> bool:
+        """As the first table is."""
+        return self.tables[0].fixed
+
+    def lookup(self, key: str) -> Answer:
+        """The answers of those that have one; None where none has."""
+        answers: list[str] = []
+        for at, table in enumerate(self.tables):
+            answer = table.lookup(key)
+            if answer is None:
+                continue
+            if not isinstance(answer, str):
+                return self._wait(answer, at, key, answers)
+            answers.append(answer)
+        return _joined(answers)
+
+    async def _wait(self, answer: Awaitable[str | None], at: int, key: str, answers: list[str]) -> str | None:
+        found = await answer
+        if found is not None:
+            answers.append(found)
+        for table in self.tables[at + 1 :]:
+            further = table.lookup(key)
+            value = further if further is None or isinstance(further, str) else await further
+            if value is not None:
+                answers.append(value)
+        return _joined(answers)
+
+
+def _joined(answers: list[str]) -> str | None:
+    """Answers with commas; an empty one leaves its comma once there is something before it."""
+    whole = ""
+    for answer in answers:
+        whole += "," + answer if whole else answer
+    return whole or None
+
+
+def open_unionmap(opening: Opening) -> Table:
+    """``unionmap:{type:name, type:name …}``"""
+    words = _members(opening, "type:name")
+    if words is None:
+        return _bad(opening, "type:name")
+    return Union(opening.name, tuple(opening.open(word, opening.use) for word in words))
+
+
+def open_randmap(opening: Opening) -> Table:
+    """``randmap:{value, value …}``: one of them by chance, whatever is asked."""
+    words = _members(opening, "value")
+    if words is None:
+        return _bad(opening, "value")
+    return MemoryTable(opening.name, False, lambda key: random.choice(words))
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """``proxy:type:name``: the table itself.  There is no process between, because nothing here is chrooted."""
+
+    name: str
+    table: Table
+
+    @property
+    def fixed(self) -> bool:
+        """As the table is."""
+        return self.table.fixed
+
+    def lookup(self, key: str) -> Answer:
+        """The table's answer."""
+        return self.table.lookup(key)
+
+
+def open_proxy(opening: Opening) -> Table:
+    """``proxy:type:name``"""
+    return Proxied(opening.name, opening.open(opening.text, opening.use))

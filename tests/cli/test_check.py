@@ -1,0 +1,113 @@
+"""`seawall check`: what is wrong, where, and what to do."""
+
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+
+from seawall.cli import exits
+from seawall.cli.check import main
+
+QUIET = "compatibility_level = 3.6\nmyhostname = mx.example\nalias_maps =\nlocal_recipient_maps =\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "etc/postfix").mkdir(parents=True)
+    return tmp_path
+
+
+def check(root: Path, capsys: pytest.CaptureFixture[str], text: str, *options: str) -> tuple[int, str]:
+    (root / "etc/postfix/main.cf").write_text(text)
+    code = main(["--root", str(root), *options])
+    return code, capsys.readouterr().out
+
+
+def test_a_sound_configuration_has_no_remarks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET)
+    assert code == exits.OK
+    assert "0 errors, 0 warnings" in out and out.endswith("a server would start\n")
+
+
+def test_what_stops_the_start_is_an_error_with_place_and_remedy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "smtpd_milters = inet:localhost:1\n")
+    assert code == exits.CONFIG
+    assert "error    /etc/postfix/main.cf:5  smtpd_milters is not implemented: mail would go unfiltered" in out
+    assert "-> take it out, or put its name into seawall_ignore_parameters" in out
+
+
+def test_an_ignored_parameter_is_a_note(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "debug_peer_level = 3\n")
+    assert code == exits.OK
+    assert "debug_peer_level is ignored" in out
+
+
+def test_a_bad_value_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "smtpd_timeout = soon\n")
+    assert code == exits.CONFIG
+    assert "parameter smtpd_timeout: bad time value or unit: soon" in out
+
+
+def test_a_bad_override_in_master_cf_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "etc/postfix/master.cf").write_text("smtp inet n - n - - smtpd -o smtpd_helo_required=maybe\n")
+    code, out = check(root, capsys, QUIET)
+    assert code == exits.CONFIG
+    assert "/etc/postfix/master.cf:1  bad boolean configuration: smtpd_helo_required = maybe" in out
+
+
+def test_a_program_that_there_is_nothing_for_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "etc/postfix/master.cf").write_text("smtp inet n - n - 1 postscreen\n")
+    code, out = check(root, capsys, QUIET)
+    assert code == exits.CONFIG
+    assert "postscreen (smtp/inet) is not implemented: strangers would not be screened" in out
+
+
+def test_unused_and_gone_names_are_warnings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "smtpd_banana = 1\nprogram_directory = /x\n")
+    assert code == exits.OK
+    assert "unused parameter: smtpd_banana=1" in out
+    assert "program_directory is gone" in out and "-> use daemon_directory" in out
+
+
+def test_a_missing_table_and_a_type_that_is_not_served_are_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(root, capsys, QUIET + "transport_maps = texthash:/etc/postfix/gone\nrelay_domains = nis:x\n")
+    assert code == exits.CONFIG
+    assert "transport_maps: texthash:/etc/postfix/gone" in out
+    assert "relay_domains: nis:x: tables of type nis are not served" in out
+
+
+def test_mail_in_postfixs_queue_is_counted_and_what_to_do_is_said(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in ("deferred/A/A1", "deferred/B/B2", "hold/H3", "pid/master.pid"):
+        file = root / "var/spool/postfix" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    _, out = check(root, capsys, QUIET)
+    assert "3 messages in Postfix's queue (2 deferred, 1 hold)" in out
+    assert "drain it:" in out and "take it:" in out and "go back:" in out
+    assert "Postfix is running" not in out
+    with open(root / "var/spool/postfix/pid/master.pid", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "Postfix is running" in check(root, capsys, QUIET)[1]
+
+
+def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "smtpd_milters = inet:x:1\n", "--json")
+    report = json.loads(out)
+    assert (code, report["would_start"]) == (exits.CONFIG, False)
+    assert report["remarks"][0]["location"] == {"file": "/etc/postfix/main.cf", "line": 5}
+    assert report["postfix_queue"]["running"] is False
+
+
+def test_a_broken_main_cf_is_one_error_and_a_missing_one_has_its_own_code(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(root, capsys, "nonsense\n")
+    assert code == exits.CONFIG
+    assert "/etc/postfix/main.cf:1  missing '=' after attribute name" in out
+    (root / "etc/postfix/main.cf").unlink()
+    assert main(["--root", str(root)]) == exits.NOINPUT

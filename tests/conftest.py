@@ -1,0 +1,25 @@
+"""Shared fixtures: the box, and what is said where a real part is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import box as boxes
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[boxes.Box]:
+    """One box for all tests of a run (of a worker of it); every test lays out what it needs.
+
+    Where none can be had the test is skipped with the remedy, but under CI a missing part is a failure.
+    """
+    trouble = boxes.missing()
+    if trouble and os.environ.get("CI") == "true":
+        pytest.fail(trouble)
+    if trouble:
+        pytest.skip(trouble)
+    with boxes.Box() as open_box:
+        yield open_box

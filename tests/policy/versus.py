@@ -1,0 +1,276 @@
+"""Sessions played twice: before the judge in memory, and before the real Postfix in the box, under the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from seawall.config.host import LOOPBACK
+from seawall.config.settings import Settings
+from seawall.dns.hosts import Hosts
+from seawall.dns.zone import Zone
+from seawall.eager import result_now
+from seawall.mail.rfc822 import Path, parse_path
+from seawall.policy.attempt import UNKNOWN, Attempt, NameStatus
+from seawall.policy.judge import Judge
+from seawall.policy.verdict import Act, Verdict
+from seawall.policy.world import WorldFacts
+from seawall.routing.resolve import Routing
+from seawall.tables.registry import Tables
+from tests.box import Box
+
+BASE: Mapping[str, str] = {
+    "compatibility_level": "3.6",
+    "myhostname": "mail.here.example",
+    "mydestination": "here.example, $myhostname",
+    "inet_interfaces": "192.0.2.1",
+    "mynetworks": "127.0.0.0/8, 10.0.0.0/8, trusted.example",
+    "local_recipient_maps": "inline:{joe=x, ann=x, dashed-name=x}",
+    "alias_maps": "",
+    "relay_domains": "relay.example, listed.example",
+    "relay_recipient_maps": "inline:{ok@listed.example=x, @relay.example=x}",
+    "virtual_alias_domains": "alias.example",
+    "virtual_alias_maps": "inline:{known@alias.example=joe, moved@here.example=ann@friend.example}",
+    "virtual_mailbox_domains": "box.example",
+    "virtual_mailbox_maps": "inline:{user@box.example=x}",
+    "recipient_delimiter": "+",
+    "smtpd_peername_lookup": "no",
+    "smtpd_authorized_xclient_hosts": "198.18.0.0/15",
+    "smtpd_error_sleep_time": "0",
+    "smtpd_hard_error_limit": "1000",
+    "smtpd_soft_error_limit": "1000",
+    "smtpd_junk_command_limit": "1000",
+    # every list needs a guard; this one lets everybody pass, so that the other lists decide
+    "smtpd_relay_restrictions": "check_client_access static:OK, reject",
+    "smtpd_sasl_auth_enable": "no",
+    "smtputf8_enable": "yes",
+    "disable_vrfy_command": "no",
+}
+
+ZONE = """\
+$TTL 300
+friend.example.        MX  10 mx.friend.example.
+friend.example.        NS  ns.friend.example.
+mx.friend.example.     A   198.18.9.9
+ns.friend.example.     A   198.18.9.10
+only-a.example.        A   198.18.9.11
+only-6.example.        AAAA 2001:db8::11
+text.example.          TXT "no address"
+null.example.          MX  0 .
+badmx.example.         MX  10 mx_.-bad.example.
+evil.example.          MX  10 mx.evil.example.
+evil.example.          NS  ns.evil.example.
+sub.evil.example.      A   198.18.9.13
+mx.evil.example.       A   198.18.66.6
+ns.evil.example.       A   198.18.66.7
+lost.example.          MX  10 nowhere.example.
+bot.example.           A   198.18.7.7
+cname.example.         CNAME friend.example.
+relay.example.         A   198.18.9.12
+listed.example.        A   198.18.9.12
+backup.example.        MX  10 mx.friend.example.
+backup.example.        MX  20 mail.here.example.
+primary.example.       MX  10 mail.here.example.
+;!servfail broken.example ANY
+;!servfail half.example MX
+half.example.          A   198.18.9.14
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who knocks."""
+
+    name: str = "bot.example"
+    address: str = "198.18.7.7"
+    status: NameStatus = NameStatus.OK
+    reverse_name: str = ""
+
+    @property
+    def shown_reverse(self) -> str:
+        return self.reverse_name or self.name
+
+
+STRANGER = Client()
+NAMELESS = Client(UNKNOWN, "198.18.7.8", NameStatus.PERMANENT)
+UNCLEAR = Client(UNKNOWN, "198.18.7.9", NameStatus.TEMPORARY)
+FORGED = Client(UNKNOWN, "198.18.7.10", NameStatus.PERMANENT, "liar.evil.example")
+INSIDER = Client("desk.here.example", "10.1.2.3")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One dialogue: each recipient is a RCPT; `data` asks for DATA after them."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    client: Client = STRANGER
+    helo: str = "bot.example"
+    sender: str = "a@friend.example"
+    recipients: Sequence[str] = ("joe@here.example",)
+    data: bool = False
+
+
+Replies = tuple[str, ...]
+"""What CONNECT, HELO, MAIL, each RCPT and DATA were answered: ``OK`` or the refusal."""
+
+
+class Court:
+    """The judges of several configurations; a configuration is compiled once."""
+
+    def __init__(self) -> None:
+        self._zone = Zone(ZONE)
+        self._judges: dict[tuple[tuple[str, str], ...], Judge] = {}
+
+    def judge(self, overrides: Mapping[str, str]) -> Judge:
+        key = tuple(sorted(overrides.items()))
+        judge = self._judges.get(key)
+        if judge is None:
+            settings = settings_of(overrides)
+            tables = Tables()
+            facts = WorldFacts(settings, tables, Routing(settings, tables), self._zone, Hosts())
+            judge = self._judges[key] = Judge(settings, facts, needs_guard=False)
+        return judge
+
+    def play(self, session: Session) -> Replies:
+        """The session as smtpd(8) would lead it, up to the first refusal that leaves nothing to ask."""
+        judge = self.judge(session.settings)
+        client = session.client
+        attempt = Attempt(
+            address=client.address,
+            name=client.name,
+            name_status=client.status,
+            reverse_name=client.shown_reverse,
+            reverse_name_status=NameStatus.OK if client.reverse_name else client.status,
+            protocol="SMTP",
+        )
+        heard = [_step(judge.connect(attempt))]
+        if heard[-1] != "OK":
+            return tuple(heard)
+        attempt.helo, attempt.where = session.helo, "HELO"
+        heard.append(_step(judge.helo(attempt)))
+        if heard[-1] != "OK":
+            return tuple(heard)
+        attempt.sender, attempt.where = address_in(session.sender), "MAIL"
+        heard.append(_malformed(judge, attempt.sender, "", "5.1.7 Bad sender address syntax", session))
+        if heard[-1] == "OK":
+            heard[-1] = _step(judge.mail(attempt))
+        if heard[-1] != "OK":
+            return tuple(heard)
+        first = None
+        for recipient in session.recipients:
+            attempt.recipient, attempt.where = address_in(recipient), "RCPT"
+            text = "5.1.3 Bad recipient address syntax"
+            heard.append(_malformed(judge, attempt.recipient, attempt.sender, text, session))
+            if heard[-1] == "OK":
+                heard[-1] = _step(judge.rcpt(attempt))
+            if heard[-1] == "OK":
+                attempt.recipient_count += 1
+                first = first or attempt.recipient
+        if session.data and first is not None:
+            attempt.recipient, attempt.where = first, "DATA"
+            heard.append(_step(judge.data(attempt)))
+        return tuple(heard)
+
+
+def address_in(path: str) -> str:
+    """The address between the brackets, as the edge hands it on."""
+    parsed = parse_path(f"<{path}>")
+    assert isinstance(parsed, Path)
+    return parsed.address
+
+
+def _malformed(judge: Judge, address: str, sender: str, text: str, session: Session) -> str:
+    if not result_now(judge.is_malformed(address, sender, smtputf8=False)):
+        return "OK"
+    soft = session.settings.get("soft_bounce") == "yes"
+    return f"401 4{text[1:]}" if soft else f"501 {text}"
+
+
+def _step(answer: object) -> str:
+    if not isinstance(answer, Verdict):
+        assert isinstance(answer, Coroutine)
+        answer = result_now(answer)
+    verdict = answer
+    assert isinstance(verdict, Verdict)
+    if verdict.act is not Act.REJECT:
+        return "OK"
+    return verdict.reply.line() if verdict.reply is not None else "hangup"
+
+
+def settings_of(overrides: Mapping[str, str]) -> Settings:
+    """The base with some parameters set otherwise."""
+    text = "\n".join(f"{name} = {value}" for name, value in {**BASE, **overrides}.items())
+    return Settings.from_text(text, host=LOOPBACK)
+
+
+FIRST_PORT = 3000
+
+
+class PostfixCourt:
+    """The real Postfix, one port a configuration."""
+
+    def __init__(self, box: Box, configurations: Sequence[Mapping[str, str]]) -> None:
+        self._box = box
+        self._ports: dict[tuple[tuple[str, str], ...], int] = {}
+        master = (box.read("/etc/postfix/master.cf") or b"").decode()
+        for overrides in configurations:
+            key = tuple(sorted(overrides.items()))
+            if key in self._ports:
+                continue
+            port = self._ports[key] = FIRST_PORT + len(self._ports)
+            options = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in overrides.items())
+            master += f"{port} inet n - n - - smtpd\n{options}"
+        box.zone(ZONE)
+        box.write("/etc/postfix/main.cf", "".join(f"{name} = {value}\n" for name, value in BASE.items()))
+        box.write("/etc/postfix/master.cf", master)
+        self._master = box.start_postfix()
+        for port in self._ports.values():
+            box.listens(port)
+
+    def close(self) -> None:
+        self._box.stop_postfix(self._master)
+
+    def play(self, sessions: Sequence[Session]) -> list[Replies]:
+        """All sessions, some at a time."""
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(self._play, range(len(sessions)), sessions))
+
+    def _play(self, number: int, session: Session) -> Replies:
+        port = self._ports[tuple(sorted(session.settings.items()))]
+        commands = [
+            _xclient(session.client),
+            f"HELO {session.helo}",
+            f"MAIL FROM:<{session.sender}>",
+            *(f"RCPT TO:<{recipient}>" for recipient in session.recipients),
+            *(["DATA"] if session.data else []),
+        ]
+        acts: list[tuple[str, object]] = [("expect", 1)]
+        for command in commands:
+            acts += [("send", f"{command}\r\n"), ("expect", 1)]
+        source = f"198.18.{number // 200 % 200 + 1}.{number % 200 + 1}"
+        heard = [h.lines[-1] if h.lines else "" for h in self._box.talk(acts, port=port, source=source)]
+        return _after_xclient(heard, session)
+
+
+def _xclient(client: Client) -> str:
+    words = {NameStatus.PERMANENT: "[UNAVAILABLE]", NameStatus.TEMPORARY: "[TEMPUNAVAIL]"}
+    name = words.get(client.status, client.name)
+    reverse = client.reverse_name or name
+    return f"XCLIENT NAME={name} REVERSE_NAME={reverse} ADDR={client.address}"
+
+
+def _after_xclient(heard: list[str], session: Session) -> Replies:
+    """From the greeting after XCLIENT on, cut where the judge's own play ends."""
+    replies: list[str] = []
+    accepted = 0
+    for at, line in enumerate(heard[1:]):
+        refused = line[:1] in ("4", "5")
+        is_data = session.data and at == 3 + len(session.recipients)
+        if is_data and not accepted:
+            break
+        replies.append(line if refused else "OK")
+        if refused and at < 3:
+            break
+        accepted += at >= 3 and not refused
+    return tuple(replies)
