@@ -20,7 +20,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.zone
 
-SOA = ". 60 IN SOA ns. hostmaster. 1 60 60 60 60\n. 60 IN NS ns.\nns. 60 IN A 127.0.0.1\n"
+from tests.box_world import SOA
 
 
 class ZoneServer:
@@ -37,7 +37,7 @@ class ZoneServer:
             words = line.split()
             if len(words) == 3 and words[0] in (";!servfail", ";!timeout"):
                 trouble[words[1].lower().rstrip("."), words[2].upper()] = words[0][2:]
-        zone = dns.zone.from_text("$TTL 60\n" + SOA + text, origin=dns.name.root, relativize=False, check_origin=False)
+        zone = dns.zone.from_text(SOA + text, origin=dns.name.root, relativize=False, check_origin=False)
         with self._lock:
             self._zone, self._trouble = zone, trouble
 

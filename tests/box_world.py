@@ -20,6 +20,9 @@ from tests.peers import CACHE, CHECKOUT, ROOT
 SERVER_ADDRESS = "192.0.2.1"
 SINK_ADDRESS = "192.0.2.25"
 BOTS = "198.18.0.0/15"
+HOSTS = f"127.0.0.1 localhost\n::1 localhost\n{SERVER_ADDRESS} pop.cape.com pop\n"
+# what every zone of the box's name server has beside its own records
+SOA = "$TTL 60\n. 60 IN SOA ns. hostmaster. 1 60 60 60 60\n. 60 IN NS ns.\nns. 60 IN A 127.0.0.1\n"
 WORLD = CACHE / "box"
 POSTFIX = Path("/etc/postfix")
 LOG = Path("/var/log/mail.log")
@@ -157,6 +160,7 @@ def _devices() -> None:
 
 def _network() -> None:
     socket.sethostname("box.example")
+    Path("/proc/sys/net/unix/max_dgram_qlen").write_text("512")  # as systemd sets it for /dev/log
     for words in (
         ("link", "set", "lo", "up"),
         ("address", "add", f"{SERVER_ADDRESS}/32", "dev", "lo"),
@@ -178,7 +182,7 @@ def _etc() -> None:
         kept = "".join(line for line in lines if line.partition(":")[0] not in names)
         replace(etc / file, kept + more)
     replace(etc / "resolv.conf", "nameserver 127.0.0.1\noptions timeout:3 attempts:1\n")
-    replace(etc / "hosts", f"127.0.0.1 localhost\n::1 localhost\n{SERVER_ADDRESS} pop.cape.com pop\n")
+    replace(etc / "hosts", HOSTS)
     replace(etc / "nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")
     replace(etc / "mailname", "pop.cape.com\n")
     for file, text in CONFIGURATION.items():

@@ -173,10 +173,10 @@ MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d+ [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [-+]\d{4} \([A-Z]+\)"),
         "{date}",
     ),
-    (re.compile(r"<\d{14}\.[0-9A-Za-z]+@([^>]*)>"), r"<{message-id}@\1>"),
+    (re.compile(r"(?<=Message-Id: <)(?:\d{14}\.)?[0-9A-Za-z]{6,}(?=@)"), "{message-id}"),
     (re.compile(r"\((?:Postfix|Seawall)\)"), "({mail_name})"),
     (re.compile(r"(?<=ESMTP )(?:Postfix|Seawall)\b"), "{mail_name}"),
-    (re.compile(r"\b[0-9A-F]{6,16}\.\d{9,11}/"), "{id}.{time}/"),
+    (re.compile(r"\b[0-9A-Za-z]{6,16}\.\d{9,11}/"), "{id}.{time}/"),
     (re.compile(r"(?<=with cipher )\S+ \(\S+ bits\)"), "{cipher}"),
 )
 

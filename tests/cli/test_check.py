@@ -111,3 +111,20 @@ def test_a_broken_main_cf_is_one_error_and_a_missing_one_has_its_own_code(
     assert "/etc/postfix/main.cf:1  missing '=' after attribute name" in out
     (root / "etc/postfix/main.cf").unlink()
     assert main(["--root", str(root)]) == exits.NOINPUT
+
+
+def test_a_restriction_that_is_not_known_and_a_list_that_refuses_nothing_are_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(root, capsys, QUIET + "smtpd_sender_restrictions = reject_everything\n")
+    assert code == exits.OK
+    assert "reject_everything" in out and "451 4.3.5" in out
+    code, out = check(root, capsys, QUIET + "smtpd_relay_restrictions = permit\n")
+    assert code == exits.CONFIG
+    assert "specify at least one working instance of" in out
+
+
+def test_a_template_file_that_does_not_read_is_a_warning(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(root, capsys, QUIET + "bounce_template_file = /etc/postfix/none.cf\n")
+    assert code == exits.OK
+    assert "bounce_template_file" in out and "built-in texts serve" in out

@@ -169,3 +169,19 @@ def test_root_reads_somebody_elses_configuration(capsys: pytest.CaptureFixture[s
     (tmp_path / "etc/postfix/main.cf").write_text("myhostname = far.example\n")
     (tmp_path / "etc/postfix/master.cf").write_text("")
     assert run(capsys, "--root", str(tmp_path), "myhostname")[1] == ["myhostname = far.example"]
+
+
+def test_t_shows_the_texts_of_bounces_and_b_puts_the_parameters_in(
+    capsys: pytest.CaptureFixture[str], directory: str
+) -> None:
+    assert run(capsys, "-c", directory, "-t")[1][:2] == ["failure_template = <<EOF", "Charset: us-ascii"]
+    assert run(capsys, "-c", directory, "-b")[1][1] == "This is the mail system at host mx.example.org."
+
+
+def test_bytes_that_are_no_utf_8_come_out_as_they_went_in(
+    capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "main.cf").write_bytes(b"relayhost = \xff\xfe\n")
+    (tmp_path / "master.cf").write_bytes(b"")
+    assert main(["-c", str(tmp_path), "relayhost"]) == 0
+    assert capfdbinary.readouterr().out == b"relayhost = \xff\xfe\n"

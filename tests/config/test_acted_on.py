@@ -23,6 +23,15 @@ PREFIXES: Mapping[str, tuple[str, ...]] = {"delivery": ("smtp_", "lmtp_")}
 """Packages that put names together, and from what."""
 READ_OTHERWISE: Mapping[str, str] = {
     # name: who reads it, though no literal says so
+    "local_destination_concurrency_limit": "spool, as the limit of the transport local",
+    "local_destination_recipient_limit": "spool, as the limit of the transport local",
+    "process_id_directory": "seawall check, to see whether Postfix runs",
+}
+ONLY_NAMED: Mapping[str, str] = {
+    # name: why it stands in the source though nobody acts on it
+    "smtpd_proxy_filter": "an access table warns of actions that need the queue file where it is set",
+    "tls_export_cipherlist": "looks like the lists that tls.py reads",
+    "tls_low_cipherlist": "looks like the lists that tls.py reads",
 }
 
 
@@ -79,4 +88,4 @@ def test_a_parameter_that_we_say_we_act_on_is_read_by_somebody() -> None:
 
 
 def test_a_parameter_that_somebody_reads_is_not_listed_as_not_done() -> None:
-    assert {name for name in read_names() if unsupported(name) is not None} == set()
+    assert {name for name in read_names() if unsupported(name) is not None} <= set(ONLY_NAMED)

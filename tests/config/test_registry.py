@@ -47,6 +47,7 @@ def test_a_default_names_only_what_is_known() -> None:
 def test_a_parameter_is_acted_on_or_listed_as_not_done_and_never_both() -> None:
     for parameter in REGISTRY.values():
         assert parameter.is_acted_on != (unsupported(parameter.name) is not None), parameter.name
+        assert not (parameter.is_acted_on and parameter.name in UNSUPPORTED), parameter.name
 
 
 def test_no_row_of_the_list_is_about_nothing() -> None:

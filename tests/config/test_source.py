@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.config.source import LogicalLine, logical_lines, split_name_value
+from seawall.config.source import logical_lines, split_name_value
 
 
 def lines_of(text: str) -> list[tuple[str, int, int]]:
@@ -33,11 +33,6 @@ def test_a_hash_inside_a_line_is_no_comment() -> None:
 
 def test_a_first_line_with_leading_white_space_is_handed_out_as_it_is() -> None:
     assert lines_of("  a = b\nc = d\n") == [("  a = b", 1, 1), ("c = d", 2, 2)]
-
-
-@pytest.mark.parametrize(("line", "span"), [(LogicalLine("x", 3, 3), "3"), (LogicalLine("x", 3, 5), "3-5")])
-def test_a_span_is_shown_as_postfix_shows_it(line: LogicalLine, span: str) -> None:
-    assert line.span() == span
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,7 @@ import pytest
 
 from seawall.mail.envelope import Notify, Recipient
 from seawall.mail.outcome import Forward
-from tests.delivery.world import BODY, IS_ROOT, World, job, told
-
-as_root = pytest.mark.skipif(not IS_ROOT, reason="only root delivers for several users")
+from tests.delivery.world import BODY, World, job, told, with_aliases
 
 
 async def test_a_users_mail_lands_in_his_maildir_with_the_headers_in_postfixs_order(world: World) -> None:
@@ -65,7 +63,13 @@ async def test_postmaster_without_alias_is_discarded_with_a_warning(world: World
 async def test_a_luser_relay_gets_mail_for_strangers(world: World) -> None:
     delivery = await world.agent("luser_relay = ann+$local\n").deliver(job("nemo@example"))
     assert told(delivery) == ("Delivered", "2.0.0", "delivered to maildir")
-    assert b"Delivered-To: ann+nemo@example\n" in world.maildir(world.users["ann"])[0]
+    assert b"Delivered-To: nemo@example\n" in world.maildir(world.users["ann"])[0]
+
+
+async def test_delivered_to_names_the_last_address_where_it_is_not_frozen(world: World) -> None:
+    agent = world.agent("luser_relay = ann+$local\nfrozen_delivered_to = no\n")
+    await agent.deliver(job("nemo@example"))
+    assert b"Delivered-To: ann+nemo@mx.example\n" in world.maildir(world.users["ann"])[0]
 
 
 async def test_mailbox_transport_passes_the_recipient_on(world: World) -> None:
@@ -112,11 +116,6 @@ async def test_require_home_directory_defers_where_it_is_gone(world: World) -> N
 # -- aliases ------------------------------------------------------------------------------------------------------
 
 
-def with_aliases(world: World, text: str, more: str = "") -> str:
-    path = world.write("etc/aliases", text)
-    return f"alias_maps = texthash:{path}\n{more}"
-
-
 async def test_an_alias_leads_to_a_user_and_to_the_world(world: World) -> None:
     agent = world.agent(with_aliases(world, "team ann, bob@far.example\n"))
     delivery = await agent.deliver(job("team@example", original="team@example", notify=Notify.SUCCESS.value))
@@ -157,7 +156,7 @@ async def test_what_defers_sends_nothing_on(world: World) -> None:
 
 async def test_an_alias_loop_ends(world: World) -> None:
     agent = world.agent(with_aliases(world, "a b\nb a\n"))
-    assert told(await agent.deliver(job("a@example"))) == ("Bounced", "5.1.1", 'unknown user: "a"')
+    assert told(await agent.deliver(job("a@example"))) == ("Bounced", "5.4.6", "recipient nesting limit exceeded")
 
 
 async def test_an_empty_alias_defers(world: World) -> None:
@@ -211,23 +210,6 @@ async def test_files_and_commands_are_restricted_by_where_they_stand(world: Worl
     assert told(await agent.deliver(job("c@example"))) == ("Bounced", "5.7.1", "mail to command is restricted")
 
 
-@as_root
-async def test_an_alias_file_of_a_user_gives_that_users_rights(world: World) -> None:
-    ann = world.users["ann"]
-    path = world.write("etc/aliases", f"keep {ann.home}/archive\n", ann)
-    agent = world.agent(f"alias_maps = texthash:{path}\n")
-    assert told(await agent.deliver(job("keep@example")))[0] == "Delivered"
-    assert Path(ann.home, "archive").stat().st_uid == ann.uid
-
-
-@as_root
-async def test_an_alias_file_of_nobody_known_defers(world: World) -> None:
-    path = world.write("etc/aliases", "keep /tmp/x\n")
-    os.chown(path, 4000000, 4000000)
-    agent = world.agent(f"alias_maps = texthash:{path}\n")
-    assert told(await agent.deliver(job("keep@example"))) == ("Deferred", "4.3.0", "cannot find alias database owner")
-
-
 # -- :include: ----------------------------------------------------------------------------------------------------
 
 
@@ -237,15 +219,6 @@ async def test_an_include_file_lists_addresses(world: World) -> None:
     delivery = await agent.deliver(job("team@example"))
     sent = [recipient.address for forward in delivery.forwards for recipient in forward.recipients]
     assert sent[:3] == ["bob@far.example", "ann@mx.example", "zoe@far.example"]
-
-
-@as_root
-async def test_files_of_an_include_file_are_its_owners(world: World) -> None:
-    ann = world.users["ann"]
-    listed = world.write("etc/list", f"{ann.home}/archive\n", ann)
-    agent = world.agent(with_aliases(world, f"team :include:{listed}\n", "allow_mail_to_files = include\n"))
-    assert told(await agent.deliver(job("team@example")))[0] == "Delivered"
-    assert Path(ann.home, "archive").stat().st_uid == ann.uid
 
 
 @pytest.mark.parametrize("trouble", ["missing", "world writable", "relative", "directory"])
@@ -304,15 +277,6 @@ async def test_a_world_writable_forward_file_is_ignored(world: World) -> None:
     assert world.warnings == [f"file {path} is world writable"]
 
 
-@as_root
-async def test_somebody_elses_forward_file_is_ignored(world: World) -> None:
-    ann = world.users["ann"]
-    path = world.write("~/.forward", "bob@far.example\n", ann)
-    os.chown(path, world.users["nobody"].uid, ann.gid)
-    assert told(await world.agent().deliver(job("ann@example")))[2] == "delivered to maildir"
-    assert world.warnings == [f"file {path} has bad owner uid {world.users['nobody'].uid}"]
-
-
 async def test_a_symbolic_link_is_no_forward_file(world: World) -> None:
     ann = world.users["ann"]
     world.write("secret", "bob@far.example\n")
@@ -328,17 +292,6 @@ async def test_files_of_a_forward_file_are_the_users(world: World) -> None:
     assert told(delivery) == ("Delivered", "2.0.0", "delivered to maildir")
     assert Path(ann.home, "archive").stat().st_uid == ann.uid
     assert len(world.maildir(ann, "Second")) == 1
-
-
-@as_root
-async def test_a_forward_file_cannot_write_where_its_user_cannot(world: World) -> None:
-    ann = world.users["ann"]
-    target = Path(world.users["nobody"].home) / "stolen"
-    world.write("~/.forward", f"{target}\n", ann)
-    delivery = await world.agent().deliver(job("ann@example"))
-    text = f"cannot append message to file {target}: cannot create file exclusively: Permission denied"
-    assert told(delivery) == ("Bounced", "5.2.0", text)
-    assert not target.exists()
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
@@ -419,11 +372,3 @@ async def test_what_the_sender_chose_reaches_no_shell(world: World) -> None:
     agent = world.agent("mailbox_command = printenv SENDER > $HOME/sender\n")
     await agent.deliver(job("ann@example", sender="$(reboot);`x`'\"@far.example"))
     assert Path(ann.home, "sender").read_text() == "__reboot___x___@far.example\n"
-
-
-@as_root
-async def test_a_command_of_roots_aliases_runs_as_default_privs(world: World) -> None:
-    nobody = world.users["nobody"]
-    agent = world.agent(with_aliases(world, f'run "|id -u > {nobody.home}/who"\n'))
-    assert told(await agent.deliver(job("run@example")))[0] == "Delivered"
-    assert Path(nobody.home, "who").read_text() == f"{nobody.uid}\n"

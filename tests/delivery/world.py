@@ -75,7 +75,7 @@ class World:
     def agent(self, main_cf: str = "", master_cf: str = "") -> DeliveryAgent:
         """The agent of a configuration; `main_cf` comes after the basics and may override them."""
         text = (
-            "myhostname = mx.example\nmydomain = example\nmydestination = example\nmynetworks = 127.0.0.0/8\n"
+            "myhostname = mx.example\nmydomain = example\nmydestination = example, mx.example\nmynetworks = 127.0.0.0/8\n"
             "home_mailbox = Maildir/\nalias_maps =\nrecipient_delimiter = +\n"
             f"mail_spool_directory = {self.base}/mail\n" + main_cf
         )
@@ -145,3 +145,9 @@ def kind(outcome: Outcome) -> tuple[str, str, str]:
 def files_below(path: Path) -> Iterator[Path]:
     """All files, however deep."""
     return (found for found in path.rglob("*") if found.is_file())
+
+
+def with_aliases(world: World, text: str, more: str = "") -> str:
+    """An alias file of root's (or ours), and the configuration that names it."""
+    path = world.write("etc/aliases", text)
+    return f"alias_maps = texthash:{path}\n{more}"

@@ -14,7 +14,7 @@ from seawall.eager import result_now
 from seawall.mail.rfc822 import Path, parse_path
 from seawall.policy.attempt import UNKNOWN, Attempt, NameStatus
 from seawall.policy.judge import Judge
-from seawall.policy.verdict import Act, Verdict
+from seawall.policy.verdict import Act, Remark, Verdict
 from seawall.policy.world import WorldFacts
 from seawall.routing.resolve import Routing
 from seawall.tables.registry import Tables
@@ -38,6 +38,7 @@ BASE: Mapping[str, str] = {
     "smtpd_peername_lookup": "no",
     "smtpd_authorized_xclient_hosts": "198.18.0.0/15",
     "smtpd_error_sleep_time": "0",
+    "smtpd_client_connection_count_limit": "0",  # nobody counts, nobody waits for anvil(8)
     "smtpd_hard_error_limit": "1000",
     "smtpd_soft_error_limit": "1000",
     "smtpd_junk_command_limit": "1000",
@@ -120,6 +121,7 @@ class Court:
 
     def __init__(self) -> None:
         self._zone = Zone(ZONE)
+        self.remarks: list[tuple[Session, Remark]] = []
         self._judges: dict[tuple[tuple[str, str], ...], Judge] = {}
 
     def judge(self, overrides: Mapping[str, str]) -> Judge:
@@ -133,10 +135,18 @@ class Court:
         return judge
 
     def play(self, session: Session) -> Replies:
+        """As `_play`, and what was remarked is kept."""
+        self._attempt = Attempt("")
+        try:
+            return self._play(session)
+        finally:
+            self.remarks.extend((session, remark) for remark in self._attempt.remarks)
+
+    def _play(self, session: Session) -> Replies:
         """The session as smtpd(8) would lead it, up to the first refusal that leaves nothing to ask."""
         judge = self.judge(session.settings)
         client = session.client
-        attempt = Attempt(
+        attempt = self._attempt = Attempt(
             address=client.address,
             name=client.name,
             name_status=client.status,
@@ -167,10 +177,17 @@ class Court:
             if heard[-1] == "OK":
                 attempt.recipient_count += 1
                 first = first or attempt.recipient
+            elif ends(heard[-1]):
+                return tuple(heard)
         if session.data and first is not None:
             attempt.recipient, attempt.where = first, "DATA"
             heard.append(_step(judge.data(attempt)))
         return tuple(heard)
+
+
+def ends(reply: str) -> bool:
+    """True where the server closes after its reply."""
+    return reply[:3] in ("421", "521")
 
 
 def address_in(path: str) -> str:
@@ -270,7 +287,7 @@ def _after_xclient(heard: list[str], session: Session) -> Replies:
         if is_data and not accepted:
             break
         replies.append(line if refused else "OK")
-        if refused and at < 3:
+        if refused and (at < 3 or ends(line)):
             break
         accepted += at >= 3 and not refused
     return tuple(replies)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,29 @@ def test_values_that_are_no_utf8_are_left_out_with_a_warning(tmp_path: Path) -> 
     assert table.lookup("b") == "fine"
     assert 'key "a": non-UTF-8 value' in tables.warnings[0]
     assert Tables(root=str(tmp_path)).open("hash:/map", Use(utf8=False)).lookup("a") == "\udcff"
+
+
+def test_no_answer_is_wrong_while_our_postmap_writes_in_a_loop(tmp_path: Path, kind: str) -> None:
+    entries = {f"key{number}": f"value{number}" for number in range(300)}
+    build(kind, tmp_path / "map", entries)
+    tables = Tables(root=str(tmp_path))
+    table = tables.open(f"{kind}:/map")
+    stop = threading.Event()
+    rounds: list[int] = []
+
+    def write() -> None:
+        while not stop.is_set():
+            build(kind, tmp_path / "map", entries)
+            rounds.append(1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for now in range(60):
+            tables.refresh(float(now))
+            assert all(table.lookup(key) == value for key, value in entries.items())
+    finally:
+        stop.set()
+        writer.join()
+    assert rounds
+    assert tables.warnings == []

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from seawall.bounce.when import read_templates
 from seawall.cli import exits
 from seawall.cli.check_policy import policy_remarks
 from seawall.cli.check_queue import Waiting, waiting_mail
 from seawall.cli.check_tables import table_remarks
+from seawall.cli.text_output import keep_bytes
 from seawall.config.main_cf import read_text
 from seawall.config.master_cf import STANDARD, Entry, Service, is_disabled, make_service, parse_entries
 from seawall.config.names import Names
@@ -40,6 +42,7 @@ class Remark:
 
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code."""
+    keep_bytes()
     parser = argparse.ArgumentParser(
         prog="seawall check", description="Everything wrong or doubtful in a configuration."
     )
@@ -79,6 +82,7 @@ def examine(settings: Settings) -> tuple[list[Remark], Waiting]:
     remarks.extend(name_remarks(settings, entries))
     remarks.extend(value_remarks(settings, services))
     remarks.extend(support_remarks(settings, services))
+    remarks.extend(template_remarks(settings))
     for level, what, remedy, location in table_remarks(settings, services):
         remarks.append(Remark(level=level, what=what, remedy=remedy, location=location))
     for level, what, remedy, location in policy_remarks(settings, services):
@@ -107,7 +111,8 @@ def name_remarks(settings: Settings, entries: tuple[Entry, ...]) -> Iterator[Rem
     """Names that nothing uses, or that nobody defines."""
     names = Names(settings, entries)
     for warning in names.warnings:
-        yield Remark(level=WARNING, what=warning, remedy="define it, or take it out")
+        is_undefined = "undefined parameter" in warning
+        yield Remark(level=WARNING, what=warning, remedy="define it, or take it out" if is_undefined else "")
     for scope, name, value in names.unused():
         location = scope.entry.location if scope.entry else settings.where(name)
         if name in REPLACED:
@@ -121,6 +126,15 @@ def value_remarks(settings: Settings, services: tuple[Service, ...]) -> Iterator
     """Values that cannot be read as what they should be."""
     for trouble in bad_values(settings, services):
         yield Remark(level=ERROR, what=trouble.message, remedy="correct the value", location=trouble.location)
+
+
+def template_remarks(settings: Settings) -> Iterator[Remark]:
+    """A bounce_template_file that does not read: bounce(8) goes on with the built-in texts."""
+    try:
+        read_templates(settings)
+    except ConfigTrouble as trouble:
+        remedy = "correct the file; until then the built-in texts serve"
+        yield Remark(level=WARNING, what=trouble.message, remedy=remedy, location=trouble.location)
 
 
 def support_remarks(settings: Settings, services: tuple[Service, ...]) -> Iterator[Remark]:

@@ -238,7 +238,7 @@ class Session:
 
     def fill(self, database: Database, text: str, shown: str) -> None:
         """The entries of the text."""
-        for line, key, value in self.tool.parse(text, shown, self.warn):
+        for line, key, value in self.tool.parse(text, shown, self.warn, self.use.utf8):
             content = self.pack(value, shown, line) if self.options.files else value
             if content is not None:
                 database.add(key, content)
@@ -292,9 +292,12 @@ def _acting_as(uid: int, gid: int) -> Iterator[None]:
     if (uid, gid) == before[:2]:
         yield
         return
-    os.setgroups([gid])
-    os.setegid(gid)
-    os.seteuid(uid)
+    try:
+        os.setgroups([gid])
+        os.setegid(gid)
+        os.seteuid(uid)
+    except OSError as error:
+        raise Fatal(f"set_eugid: seteuid({uid}): {error.strerror}") from None
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from seawall.cli.postconf_edit import edit_main, edit_master
 from seawall.cli.postconf_options import Fatal, Mode, Options, parse_options
 from seawall.cli.postconf_show import show_entries, show_fields, show_overrides, show_parameters
 from seawall.cli.postconf_templates import show_templates
+from seawall.cli.text_output import keep_bytes
 from seawall.config.source import ConfigTrouble
 
 USAGE = """\
@@ -37,6 +38,7 @@ PUBLIC_KEY_ALGORITHMS = ("rsaEncryption", "id-ecPublicKey", "ED25519", "ED448")
 
 def main(arguments: list[str]) -> int:
     """Run the command; 0, or 1 after a fatal error."""
+    keep_bytes()
     if arguments[:1] == ["--help"]:
         sys.stdout.write(USAGE)
         return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,8 @@ from seawall.config.master_cf import (
 )
 from seawall.config.parameter import split_words
 from seawall.config.source import BLANKS, ConfigTrouble, Location, is_skipped, split_name_value
+
+NAME = re.compile(r"[=\s]", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ def edit_main(options: Options) -> None:
     found: dict[str, int] = {}
     result: list[str] = []
     for block in split_blocks(read_text(path)):
-        name = block.head.split("=")[0].split()[0] if block.head.strip(BLANKS + "=") else ""
+        name = NAME.split(block.head, maxsplit=1)[0]
         if not block.head or name not in wanted:
             result.extend(block.lines)
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from seawall.bounce.templates import Kind, Template, TemplateTrouble
+from seawall.bounce.templates import Kind, Template
 from seawall.bounce.when import read_templates
 from seawall.cli.postconf_options import Fatal, Mode, Options
 from seawall.cli.postconf_show import read_settings
@@ -17,10 +17,7 @@ def show_templates(options: Options) -> None:
     settings = read_settings(options)
     if options.names:
         settings = settings.with_overrides({"bounce_template_file": options.names[0]})
-    try:
-        templates = read_templates(settings)
-    except TemplateTrouble as trouble:
-        raise Fatal(str(trouble)) from None
+    templates = read_templates(settings)
     expanded = options.has(Mode.EXPANDED_TEMPLATES)
     blocks = [
         f"expanded_{kind.value}_text = <<EOF\n{text}EOF\n"

@@ -42,10 +42,6 @@ class LogicalLine:
     first: int
     last: int
 
-    def span(self) -> str:
-        """``3`` or ``3-5``, as Postfix's messages count lines."""
-        return str(self.last) if self.first >= self.last else f"{self.first}-{self.last}"
-
 
 def is_skipped(line: str) -> bool:
     """True for a line that says nothing: empty, only white space, or a comment."""

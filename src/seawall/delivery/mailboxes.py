@@ -13,7 +13,7 @@ from seawall.delivery.mbox import Checks
 from seawall.delivery.point import Point, Rights
 from seawall.delivery.rules import Rules, expand_for
 from seawall.delivery.trouble import StoreTrouble
-from seawall.delivery.work import Work, as_user, deliver_maildir, find_user, with_default_rights
+from seawall.delivery.work import Work, as_user, at_last, deliver_maildir, find_user, with_default_rights
 from seawall.linux.identity import Identity, IdentityTrouble
 from seawall.linux.users import User
 from seawall.mail.address import MAILER_DAEMON, POSTMASTER
@@ -113,7 +113,7 @@ async def _deliver_mailbox_file(work: Work, point: Point, user: User) -> bool:
     directory = None if rules.home_mailbox else rules.mail_spool_directory
     path = f"{user.home}/{rules.home_mailbox}" if directory is None else f"{directory}/{point.user}"
     spool = await parts.writers.run(lambda: _spool_for(directory, user))
-    head = work.head(point, "file", opening=True)
+    head = work.head(at_last(work, point), "file", opening=True)
     checks = Checks(owner=user.uid if rules.strict_ownership else -1, chown=spool.chown)
     content, limit = work.job.content, rules.mailbox_size_limit
 

@@ -147,8 +147,9 @@ class Work:
 
     def head(self, point: Point, kind: str, *, opening: bool) -> bytes:
         """The headers before the message; `kind` is the word of prepend_delivered_header, `opening` asks for a From line."""
+        address = point.delivered or point.address
         named = kind in self.parts.rules.delivered_header
-        headers = delivery_headers(point.sender, point.original, (point.delivered or point.address) if named else "")
+        headers = delivery_headers(point.sender, point.original, address if named else "")
         return (from_line(point.sender, self.parts.clock.now()) if opening else b"") + headers
 
     def sum_up(self) -> Delivery:
@@ -190,10 +191,15 @@ async def as_user(work: Work, point: Point, kind: str, function: Callable[[], No
     return work.sent(done)
 
 
+def at_last(work: Work, point: Point) -> Point:
+    """The point with Delivered-To: naming the last address instead of the first.  postconf(5) frozen_delivered_to"""
+    return point if work.parts.rules.frozen_delivered_to else replace(point, delivered=point.address)
+
+
 async def deliver_maildir(work: Work, point: Point, path: str) -> bool:
     """Deliver to a Maildir; `path` ends in a slash.  local(8) maildir.c"""
     parts = work.parts
-    head = work.head(point, "file", opening=False)
+    head = work.head(at_last(work, point), "file", opening=False)
     content, now, limit = work.job.content, parts.clock.now(), parts.rules.mailbox_size_limit
 
     def store() -> None:

@@ -20,6 +20,7 @@ SENDER_OK = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
 TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
+FLUSHING = Reply(250, "", "Queuing started")
 CANNOT_QUEUE = Reply(458, "", "Unable to queue messages")
 DECLARE_UTF8 = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 
@@ -105,14 +106,18 @@ async def rcpt(session: Session, event: Rcpt) -> Reply | None:
         return DECLARE_UTF8
     if session.naming is not None:
         await session.know()
-    if session.traits is edge.no_traits:
-        await edge.learn_traits(session)
-    if await _is_malformed(session, recipient):
+    if _PLAIN.match(recipient):
+        malformed = is_malformed(recipient, may_begin_with_minus=edge.profile.allow_min_user)
+    else:
+        malformed = await _routing_refuses(session, recipient)
+    if malformed:
         return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
     attempt.where = "RCPT"
     attempt.recipient = recipient
     answer = edge.judge.rcpt(attempt)
-    verdict = await session.ask(answer)
+    verdict = answer if isinstance(answer, Verdict) else await answer
+    if attempt.remarks:
+        session.pass_on_remarks(attempt, verdict)
     if verdict.act is Act.REJECT:
         attempt.recipient = transaction.first_recipient
         return session.refusal(verdict)
@@ -126,9 +131,7 @@ async def rcpt(session: Session, event: Rcpt) -> Reply | None:
     return RECIPIENT_OK
 
 
-async def _is_malformed(session: Session, address: str) -> bool:
-    if _PLAIN.match(address):
-        return is_malformed(address, may_begin_with_minus=session.edge.profile.allow_min_user)
+async def _routing_refuses(session: Session, address: str) -> bool:
     attempt = session.attempt
     return await session.edge.judge.is_malformed(address, attempt.sender or "", smtputf8=attempt.smtputf8)
 
@@ -163,8 +166,7 @@ async def vrfy(session: Session, event: Vrfy) -> Reply | None:
     attempt = session.attempt
     edge = session.edge
     await session.know()
-    await edge.learn_traits(session)
-    if await _is_malformed(session, event.address):
+    if await _routing_refuses(session, event.address):
         return _illegal(session, event.argument, "VRFY", BAD_RECIPIENT)
     before = attempt.recipient, attempt.smtputf8
     attempt.where = "VRFY"
@@ -178,7 +180,7 @@ async def vrfy(session: Session, event: Vrfy) -> Reply | None:
 
 
 async def etrn(session: Session, event: Etrn) -> Reply | None:
-    """Refused after the checks, as Postfix does for a domain that fast flush does not serve.  RFC 1985 §4"""
+    """Deliver what waits for a domain of fast_flush_domains, where there is a queue that can.  RFC 1985"""
     attempt = session.attempt
     await session.know()
     attempt.where = "ETRN"
@@ -186,5 +188,12 @@ async def etrn(session: Session, event: Etrn) -> Reply | None:
     verdict = await session.ask(session.edge.judge.etrn(attempt))
     if verdict.act is Act.REJECT:
         return session.refusal(verdict)
-    session.complain(f"reject: ETRN {event.domain[:100]}... from {{client}}")
-    return Reply(459, "", f"<{event.domain}>: service unavailable")
+    edge = session.edge
+    served = edge.profile.lists.flushed.test(event.domain)
+    if edge.flush is None or not (served if isinstance(served, bool) else await served):
+        session.complain(f"reject: ETRN {event.domain[:100]}... from {{client}}")
+        return Reply(459, "", f"<{event.domain}>: service unavailable")
+    if await edge.flush(event.domain):
+        return FLUSHING
+    session.complain("unable to talk to fast flush service")
+    return CANNOT_QUEUE

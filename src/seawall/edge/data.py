@@ -23,15 +23,16 @@ Work = Coroutine[Any, Any, Reply | None]
 def data(session: Session, event: Data) -> Reply | Work | None:
     """May the content come?"""
     attempt = session.attempt
-    attempt.where = "DATA"
+    _for_all(session, "DATA")
     answer = session.edge.judge.data(attempt)
-    if not isinstance(answer, Verdict):
+    if not isinstance(answer, Verdict) or session.traits is session.edge.no_traits:
         return _data_judged(session, answer)
     session.enter_content(by_chunks=False)
     return GO_AHEAD
 
 
 async def _data_judged(session: Session, answer: Any) -> Reply | None:
+    await session.edge.learn_traits(session)
     verdict = await session.ask(answer)
     if verdict.act is Act.REJECT:
         return session.refusal(verdict)
@@ -45,9 +46,9 @@ def bdat(session: Session, event: Bdat) -> Work | None:
         session.enter_content(by_chunks=True)
         session.engine.take_chunk()
         return None
-    session.attempt.where = "DATA"
+    _for_all(session, "DATA")
     answer = session.edge.judge.data(session.attempt)
-    if not isinstance(answer, Verdict):
+    if not isinstance(answer, Verdict) or session.traits is session.edge.no_traits:
         return _bdat_judged(session, answer)
     session.enter_content(by_chunks=True)
     session.engine.take_chunk()
@@ -55,6 +56,7 @@ def bdat(session: Session, event: Bdat) -> Work | None:
 
 
 async def _bdat_judged(session: Session, answer: Any) -> Reply | None:
+    await session.edge.learn_traits(session)
     verdict = await session.ask(answer)
     if verdict.act is Act.REJECT:
         reply = session.refusal(verdict)
@@ -64,6 +66,15 @@ async def _bdat_judged(session: Session, answer: Any) -> Reply | None:
     session.enter_content(by_chunks=True)
     session.engine.take_chunk()
     return None
+
+
+def _for_all(session: Session, where: str) -> None:
+    """What is judged now is judged for all recipients: where there are several, none is named."""
+    transaction = session.transaction
+    attempt = session.attempt
+    attempt.where = where
+    if transaction is not None:
+        attempt.recipient = transaction.first_recipient if attempt.recipient_count == 1 else None
 
 
 def chunk_read(session: Session, event: ChunkRead) -> Reply:
@@ -78,7 +89,7 @@ async def end_of_data(session: Session, event: EndOfData) -> Reply | None:
     transaction = session.transaction
     if event.fault is not Fault.NONE or transaction is None or transaction.reception is None:
         return _faulty(session, event.fault)
-    attempt.where = "END-OF-MESSAGE"
+    _for_all(session, "END-OF-MESSAGE")
     attempt.size = event.size
     verdict = await session.ask(session.edge.judge.end_of_data(attempt))
     if verdict.act is Act.REJECT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from seawall.clock import Clock
@@ -40,6 +40,7 @@ class Edge:
         names: Naming,
         *,
         login: Login | None = None,
+        flush: Callable[[str], Awaitable[bool]] | None = None,
         patience: Patience | None = None,
         next_number: Callable[[], int] | None = None,
         service: str = "smtp",
@@ -53,6 +54,8 @@ class Edge:
         self.clock = clock
         self.names = names
         self.login = login
+        self.flush = flush
+        """Asks the queue to deliver what waits for a domain; False where it cannot."""
         self.service = service
         self.monotonic = loop.time
         self.patience = patience or Patience(loop.time, loop.call_later)
@@ -61,6 +64,7 @@ class Edge:
         """Those that are open."""
         self.is_draining = False
         self.no_traits = Traits()
+        """What nobody has who was not looked at yet."""
 
     def session(self) -> Session:
         """A protocol for one connection."""

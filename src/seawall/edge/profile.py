@@ -17,7 +17,7 @@ from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import SILENT, ehlo_lines, format_ehlo, parse_discarded
 from seawall.smtp.rules import Rules
 from seawall.smtp.server import format_reply
-from seawall.tables.match import AddressList
+from seawall.tables.match import AddressList, DomainList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps
 from seawall.tables.table import Table, TableTrouble
@@ -73,11 +73,13 @@ class ClientLists:
     no_auth: AddressList
     bare_newlines: AddressList
     discard_maps: Maps | None
+    flushed: DomainList
+    """fast_flush_domains"""
 
     @property
     def matter_at_ehlo(self) -> bool:
         """True where the reply to EHLO cannot be made before the client's name is known."""
-        return bool(self.xclient or self.xforward or self.verp or self.no_auth)
+        return bool(self.xclient or self.xforward or self.verp or self.no_auth or self.discard_maps is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _client_lists(settings: Settings, tables: Tables) -> ClientLists:
         no_auth=clients("smtpd_sasl_exceptions_networks"),
         bare_newlines=clients("smtpd_forbid_bare_newline_exclusions"),
         discard_maps=tables.maps(maps) if maps else None,
+        flushed=tables.domain_list(settings.text("fast_flush_domains"), title="fast_flush_domains"),
     )
 
 

@@ -18,9 +18,9 @@ from seawall.edge.wire import WAITING_LIMIT
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
 from seawall.policy.verdict import Verdict
-from seawall.smtp.commands import VERBS
+from seawall.smtp.commands import LISTED_NOOP, VERBS
 from seawall.smtp.end_of_data import BareNewline
-from seawall.smtp.events import NEED_DATA, Command, Content, Refused
+from seawall.smtp.events import NEED_DATA, Command, Content, EndOfData, Refused
 from seawall.smtp.server import format_reply
 from seawall.tables.table import TableTrouble
 
@@ -108,8 +108,7 @@ class Session(Arrival):
 
     def _begin(self, event: Command) -> None:
         """Count a command, and remember it as the place where something may go wrong."""
-        kind = event.__class__
-        if kind in CONTINUING:
+        if event.__class__ in CONTINUING or event is LISTED_NOOP:
             return
         name = event.verb
         if isinstance(event, Refused):
@@ -186,9 +185,10 @@ class Session(Arrival):
         self.last_code = reply.code
         limits = profile.limits
         slow = self.errors >= limits.soft_errors and limits.error_sleep > 0
+        ends = self._ends or reply.code in (421, 521) or self.where == "QUIT"
         if event is not None:
             self._count(event, reply)
-        ends = self._ends or reply.hangs_up or self.where == "QUIT" or (isinstance(event, Refused) and event.hangs_up)
+            ends = ends or (isinstance(event, Refused) and event.hangs_up)
         if slow:
             self.is_busy = True
             self.flush()
@@ -224,16 +224,22 @@ class Session(Arrival):
 
     def _count(self, event: Command, reply: Reply) -> None:
         """An error, a success, or neither (354 and 334 leave that open)."""
-        name = event.command if isinstance(event, Refused) else event.verb
-        if name == "end of data":
-            name = "BDAT" if self.where == IN_BDAT or getattr(event, "by_chunks", False) else "DATA"
-        if reply.code >= 400 and not self.forgives:
-            self.errors += 1
-        elif isinstance(event, Refused) and not self.forgives:
-            self.errors += 1  # 221 to what is no SMTP
-        elif reply.code not in (334, 354) and name != "XCLIENT":
+        name = event.verb
+        refused = False
+        if isinstance(event, Refused):
+            name = event.command
+            refused = True
+        elif isinstance(event, EndOfData):
+            name = "BDAT" if event.by_chunks else "DATA"
+        code = reply.code
+        if code >= 400 or refused:  # 221 to what is no SMTP is an error as well
+            if not self.forgives:
+                self.errors += 1
+            else:
+                self.forgives = False
+                self.good[name] = self.good.get(name, 0) + 1
+        elif code != 334 and code != 354 and not (name == "NOOP" and event is LISTED_NOOP):
             self.good[name] = self.good.get(name, 0) + 1
-        self.forgives = False
         verb = VERBS.get(name)
         if verb is not None and verb.is_limited:
             if self.junk > self.edge.profile.limits.junk_commands:

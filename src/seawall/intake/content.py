@@ -14,8 +14,9 @@ from seawall.mail.message import Content, FileSlice
 
 MEMORY_LIMIT = 64 * 1024
 """Bytes of one message that stay in memory.  docs/design.md, section 4: nearly all mail is smaller."""
-HEADER_LIMIT = 1024 * 1024
-"""Bytes of a header block that are looked at, ours: ten times header_size_limit.  What lies beyond counts as body."""
+HEADER_LIMIT = 256 * 1024
+"""Bytes of a header block that are looked at, ours: more than two headers of header_size_limit.  What lies beyond is
+passed on as it is."""
 SLICE = 256 * 1024
 """Bytes written to the file at once, ours: under a millisecond of copying to the page cache."""
 MEMORY_BUDGET = 64 * 1024 * 1024
@@ -41,7 +42,18 @@ class Incoming:
     descriptor and budget, and may be called twice.
     """
 
-    __slots__ = ("_directory", "_flight", "_in_header", "_memory", "_memory_size", "descriptor", "spilled", "trouble")
+    __slots__ = (
+        "_allowed",
+        "_directory",
+        "_flight",
+        "_in_header",
+        "_memory",
+        "_memory_size",
+        "_scanned",
+        "descriptor",
+        "spilled",
+        "trouble",
+    )
 
     def __init__(self, directory: str, flight: InFlight) -> None:
         self._directory = directory
@@ -49,6 +61,8 @@ class Incoming:
         self._memory: list[bytes] = []
         self._memory_size = 0
         self._in_header = True
+        self._scanned = 0
+        self._allowed = MEMORY_LIMIT
         self.descriptor = -1
         self.spilled = 0
         self.trouble: OSError | None = None
@@ -62,14 +76,14 @@ class Incoming:
         """Keep more bytes."""
         if self.trouble is not None or not data:
             return
-        room = self._room()
-        if self.descriptor < 0 and len(data) <= room:
-            self._keep(data)
-            return
-        if self.descriptor < 0 and room > 0:
+        while data and self.descriptor < 0:
+            room = self._room()
+            if room <= 0:
+                break
             self._keep(data[:room])
             data = data[room:]
-        self._spill(data)
+        if data:
+            self._spill(data)
 
     def _keep(self, data: bytes) -> None:
         self._memory.append(data)
@@ -77,18 +91,28 @@ class Incoming:
         self._flight.in_memory += len(data)
 
     def _room(self) -> int:
-        """How many more bytes memory may take: a header block that is not whole yet may grow further."""
-        room = MEMORY_LIMIT - self._memory_size
-        if room < 0 or self._flight.in_memory >= self._flight.memory_budget:
-            room = 0
-        if room == 0 and self._in_header and self._memory_size < HEADER_LIMIT:
-            head = self.head()
-            end = block_end(head)
-            # a block that ends with the bytes we have may go on with the next
-            self._in_header = end == len(head) or b"\n" not in head[end:]
-            if self._in_header:
-                room = MEMORY_LIMIT
-        return room
+        """How many more bytes memory may take.  A header block that is not whole yet may grow up to HEADER_LIMIT."""
+        short_of_memory = self._flight.in_memory >= self._flight.memory_budget
+        if self._memory_size < self._allowed and not short_of_memory:
+            return self._allowed - self._memory_size
+        if self._memory_size < HEADER_LIMIT and self._in_header and self._header_goes_on():
+            self._allowed = min(self._memory_size + MEMORY_LIMIT, HEADER_LIMIT)
+            return self._allowed - self._memory_size
+        return 0
+
+    def _header_goes_on(self) -> bool:
+        """True where the bytes so far may all belong to the header block.  Each byte is looked at but once or twice."""
+        head = self.head()
+        end = self._scanned + block_end(head[self._scanned :])
+        # a block that ends with the bytes we have may go on with the next
+        self._in_header = end == len(head) or b"\n" not in head[end:]
+        start = end
+        while start > self._scanned:  # the last header may get further lines: begin with it the next time
+            start = head.rfind(b"\n", self._scanned, start - 1) + 1 or self._scanned
+            if head[start : start + 1] not in (b" ", b"\t"):
+                break
+        self._scanned = start
+        return self._in_header
 
     def _spill(self, data: bytes) -> None:
         try:

@@ -6,6 +6,7 @@ scan for those names does, and the block is passed on as it is.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,12 @@ from seawall.routing.rewrite import Context, Rewriter
 
 FOLD_AT = 70
 """Rewritten address lists are filled up to lines of this length.  cleanup_fold_header()"""
+LONG = 32 * 1024
+"""Bytes of a header block beyond which it is walked with pauses, ours: the quick scan takes half a millisecond for it."""
+HEADERS_BEFORE_PAUSE = 200
+"""Headers walked before others get their turn, ours: at some 5 µs each."""
+MOST_IDS = 50
+"""Message-Id: headers of one message that the log tells of, ours: nobody shall write our log."""
 _OLD_STYLE = re.compile(rb"^[\x21-\x39\x3b-\x7e]+[ \t]+:", re.MULTILINE)
 _PLAIN_PHRASE = re.compile(r'[^%!()<>@,;:\\".\[\]]*\Z')
 _VISIBLE = frozenset({b"to", b"resent-to", b"cc", b"resent-cc"})
@@ -106,7 +113,7 @@ class HeaderPass:
         if (
             self.adds_missing
             or self._checking is not None
-            or len(block) > self._rules.size_limit
+            or len(block) > min(self._rules.size_limit, LONG)
             or _OLD_STYLE.search(block)
         ):
             out = await self._run_wholly(block)
@@ -133,8 +140,10 @@ class HeaderPass:
 
     async def _run_wholly(self, block: bytes) -> bytes:
         out: list[bytes] = []
-        for header in headers(block):
+        for count, header in enumerate(headers(block), 1):
             out.extend(await self._one(self._cut(header)))
+            if count % HEADERS_BEFORE_PAUSE == 0:
+                await asyncio.sleep(0)
         return b"".join(out)
 
     def _cut(self, header: Header) -> Header:
@@ -156,8 +165,9 @@ class HeaderPass:
         if key == b"received":
             self.facts.hops += 1
         elif key in (b"message-id", b"resent-message-id"):
-            value = header.value.strip().decode("utf-8", "surrogateescape")
-            self.facts.message_ids.append((key[0] == ord("r"), value))
+            if len(self.facts.message_ids) < MOST_IDS:
+                value = header.value.strip().decode("utf-8", "surrogateescape")
+                self.facts.message_ids.append((key[0] == ord("r"), value))
         elif key == b"content-transfer-encoding" and self._rules.finds_8bit:
             self.facts.is_8bit = header.value.strip().lower() in (b"8bit", b"binary") or self.facts.is_8bit
 

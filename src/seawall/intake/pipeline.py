@@ -189,7 +189,8 @@ class Pipeline:
             head += b"\n"
         end = block_end(head)
         block, rest = head[:end], head[end:]
-        if rest and not rest.startswith(b"\n"):
+        is_cut = bool(incoming.spilled) and b"\n" not in rest and (is_header(rest) or rest.startswith((b" ", b"\t")))
+        if rest and not rest.startswith(b"\n") and not is_cut:
             rest = b"\n" + rest
         return block, rest
 

@@ -41,7 +41,7 @@ def parse_network(text: str) -> Network | None:
     value, width = address
     if not slash:
         return Network(value, width, width)
-    if not prefix.isdigit() or not 0 <= int(prefix) <= width:
+    if not (prefix.isascii() and prefix.isdigit()) or not 0 <= int(prefix) <= width:
         return None
     bits = int(prefix)
     if bits < width and value & ((1 << (width - bits)) - 1):

@@ -87,7 +87,8 @@ class _Logins:
 def _login_check(bench: Bench, place: Place, *, logged_in: bool, strangers: bool, others: bool) -> Ask:
     """`logged_in` and `others` say whom the check is for."""
     if not bench.values.flag("smtpd_sasl_auth_enable"):
-        return no_sasl(place.name)
+        both = place.name.lower() == "reject_sender_login_mismatch"  # a class of two restrictions, each says it
+        return no_sasl(*(BOTH_MISMATCHES if both else (place.name,)))
     logins = _Logins(bench)
 
     def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
@@ -101,11 +102,15 @@ def _login_check(bench: Bench, place: Place, *, logged_in: bool, strangers: bool
     return ask
 
 
-def no_sasl(name: str) -> Ask:
+BOTH_MISMATCHES = ("reject_authenticated_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch")
+
+
+def no_sasl(*names: str) -> Ask:
     """A restriction on logins where nobody can log in."""
 
     def ask(attempt: Attempt) -> Verdict:
-        warn(attempt, f"restriction `{name}' ignored: no SASL support")
+        for name in names:
+            warn(attempt, f"restriction `{name}' ignored: no SASL support")
         return DUNNO
 
     return ask

@@ -108,7 +108,8 @@ def sleep(bench: Bench, place: Place) -> Ask:
     seconds = int(place.argument)
 
     async def ask(attempt: Attempt) -> Verdict:
-        await bench.facts.sleep(seconds)
+        if seconds:
+            await bench.facts.sleep(seconds)
         return DUNNO
 
     return ask

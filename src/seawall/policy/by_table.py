@@ -69,8 +69,8 @@ class AccessTable:
         """The verdict of the first key that the table knows, or None."""
         try:
             found = await self._maps.find_first(keys)
-        except TableTrouble as trouble:
-            return await self._trouble(attempt, trouble, shown)
+        except TableTrouble:
+            return await self._trouble(attempt, shown)
         return None if found is None else await self._judge(attempt, found[0], shown)
 
     async def ask_host(self, attempt: Attempt, name: str, address: str) -> Verdict | None:
@@ -85,12 +85,12 @@ class AccessTable:
             found = await self._maps.find_address(
                 address, delimiters=self._delimiters, ways=ways, form=Form.EXTERNAL_FIRST
             )
-        except TableTrouble as trouble:
-            return await self._trouble(attempt, trouble, address)
+        except TableTrouble:
+            return await self._trouble(attempt, address)
         return None if found is None else await self._judge(attempt, found[0], address)
 
-    async def _trouble(self, attempt: Attempt, trouble: TableTrouble, shown: str) -> Verdict:
-        warn(attempt, f"{trouble.table}: {trouble.reason}")
+    async def _trouble(self, attempt: Attempt, shown: str) -> Verdict:
+        warn(attempt, f'{self.title} lookup error for "{shown}"')
         return await self._judge(attempt, TROUBLE, shown)
 
     async def _judge(self, attempt: Attempt, value: str, shown: str) -> Verdict:
@@ -306,13 +306,14 @@ class _ServerAccess:
         if self._kind == "A":
             return (domain,)
         answer = await ask(self._facts, domain, self._kind)
-        if isinstance(answer, NoSuchName | NoData) and self._kind == "MX":
+        if _is_absent(answer) and self._kind == "MX":
             return (domain,)
-        while isinstance(answer, NoSuchName | NoData) and "." in domain[:-1]:
-            domain = domain.partition(".")[2]
-            answer = await ask(self._facts, domain, self._kind)
+        asked = domain
+        while _is_absent(answer) and "." in asked[:-1]:
+            asked = asked.partition(".")[2]
+            answer = await ask(self._facts, asked, self._kind)
         if not isinstance(answer, Found):
-            shown = domain if len(domain) > 1 else name
+            shown = name if _is_absent(answer) else asked
             warn(attempt, f"Unable to look up {self._kind} host for {shown}: {reason_of(answer)}")
             return ()
         return tuple(_host(record) for record in answer.records if not is_null_mx(record))
@@ -333,6 +334,11 @@ class _ServerAccess:
             if verdict is not None:
                 return verdict
         return None
+
+
+def _is_absent(answer: DnsAnswer) -> bool:
+    """True where DNS has no such record, as against records that nobody can use and answers that did not come."""
+    return isinstance(answer, NoSuchName) or (isinstance(answer, NoData) and not answer.malformed)
 
 
 def _host(record: Resource) -> str:

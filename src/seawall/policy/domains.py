@@ -61,6 +61,8 @@ def reason_of(answer: Answer) -> str:
     match answer:
         case TryAgain():
             return "Host not found, try again"
+        case NoData(malformed=True):
+            return "Malformed DNS server reply"
         case NoData():
             return "Host found but no data record of requested type"
         case _:

@@ -90,14 +90,14 @@ def _helo(engine: Standing, words: Words) -> Command:
     if len(words.words) < 2:
         return _refuse("HELO", 501, "", "Syntax: HELO hostname")
     raw = " ".join(words.words[1:])
-    return Helo(neuter(raw), raw)
+    return Helo(neuter(raw, utf8=engine.rules.smtputf8), raw)
 
 
 def _ehlo(engine: Standing, words: Words) -> Command:
     if len(words.words) < 2:
         return _refuse("EHLO", 501, "", "Syntax: EHLO hostname")
     raw = " ".join(words.words[1:])
-    return Ehlo(neuter(raw), raw)
+    return Ehlo(neuter(raw, utf8=engine.rules.smtputf8), raw)
 
 
 def _sasl_is_open(engine: Standing) -> bool:

@@ -17,6 +17,10 @@ BLANKS = " \t\n\v\f\r"
 _PLAIN = re.compile(r'(?i)[ \t]*(MAIL[ \t]+FROM:|RCPT[ \t]+TO:)[ \t]*(<[^<>"\\\s]*>)((?:[ \t]+[^<>"\\:\s]+)*)[ \t]*\Z')
 _HEX = re.compile(r"\+([0-9A-Fa-f]{2})|\+")
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}|\\")
+# What most addresses look like; whatever is not so simple is looked at piece by piece.
+_PLAIN_ADDRESS = re.compile(
+    r"[A-Za-z0-9_.+=]+@(?=[0-9.-]*[A-Za-z_])(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\.)*[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\Z"
+)
 _LARGEST = (1 << 63) - 1
 
 BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
@@ -128,6 +132,8 @@ def is_malformed(address: str, *, may_begin_with_minus: bool = False, smtputf8: 
 
     The rest of what routing knows (tables, rewriting) has no part in this.  One dot at the end is let pass.
     """
+    if _PLAIN_ADDRESS.match(address) and len(address) < 256:
+        return False
     if address.startswith("-") and not may_begin_with_minus:
         return True
     local, domain = split_address(address)
@@ -306,26 +312,24 @@ def parse_rcpt_parameters(words: tuple[str, ...], offer: Offer) -> RcptParameter
     return RcptParameters(notify, orcpt)
 
 
-def printable(text: str) -> str:
-    """`text` with every control and undecodable byte replaced by ``?``.  printable(3)"""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        mark if mark >= " " and mark != "\x7f" and not "\x80" <= mark < "\xa0" and not _is_stray(mark) else "?"
-        for mark in text
-    )
+def printable(text: str, *, utf8: bool = True) -> str:
+    """`text` with every control and undecodable byte replaced by ``?``; without `utf8`, every byte beyond ASCII.  printable(3)"""
+    if text.isascii():
+        return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
+    if utf8:
+        return _UNPRINTABLE.sub("?", text)
+    octets = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _NOT_ASCII.sub("?", octets)
 
 
-def _is_stray(mark: str) -> bool:
-    return 0xD800 <= ord(mark) < 0xE000
-
-
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_ASCII = re.compile(r"[^ -~]")
 _NEUTERED = str.maketrans(dict.fromkeys(' <>()\\";@', "?"))
 
 
-def neuter(text: str) -> str:
+def neuter(text: str, *, utf8: bool = True) -> str:
     """`text` without what could mislead the reader of a header.  smtpd(8) NEUTER_CHARACTERS"""
-    return printable(text).translate(_NEUTERED)
+    return printable(text, utf8=utf8).translate(_NEUTERED)
 
 
 def escape(text: bytes) -> str:

@@ -426,7 +426,8 @@ class Server:
         self._chunk = None
 
     def restart(self, *, helo: str | None, protocol: str) -> None:
-        """Back to the greeting, as XCLIENT asks."""
+        """Back to the greeting, as XCLIENT asks; that is the answer to it."""
+        self._event = None
         self._forget()
         self.helo = helo
         self.protocol = protocol

@@ -16,6 +16,8 @@ from seawall.mail.reply import Reply
 class State(Enum):
     """The states of one session, between its greeting and its end."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own would hash the name at every look-up
+
     IDLE = auto()
     """No transaction."""
     MAIL = auto()

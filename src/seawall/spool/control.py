@@ -40,7 +40,7 @@ class Request(msgspec.Struct, frozen=True):
     site: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True):
     """The last line: how many messages were acted on, and their ids; or why not."""
 
     end: bool = True

@@ -25,6 +25,7 @@ NOT_RESOLVED = Deferred(status="4.3.0", text="address resolver failure")
 HELD_BACK = Deferred(status="4.3.2", text="deferred transport")
 AGENT_FAILED = Deferred(status="4.3.0", text="unknown mail transport error")
 GONE = Deferred(status="4.3.0", text="queue file is not readable now")
+REDIRECTED = Delivered(status="2.0.0", text="redirected")
 NOTICE_LOST = Delivered(status="2.0.0", text="undeliverable postmaster notification discarded")
 
 
@@ -56,6 +57,8 @@ class Deliveries:
     async def try_all(self, entry: Entry) -> None:
         """One attempt for each pending recipient.  Returns when every one has an outcome, recorded or in `entry.fresh`."""
         pending = entry.state.pending()
+        if entry.envelope.redirect:
+            pending = self._redirect(entry, pending)
         entry.left = set(pending)
         entry.settled.clear()
         self._entries[entry.queue_id] = entry
@@ -79,6 +82,13 @@ class Deliveries:
         """Start whatever may start."""
         for turn in self.scheduler.next_turns():
             self._spawn(partial(self._run, turn))
+
+    def _redirect(self, entry: Entry, pending: tuple[int, ...]) -> tuple[int, ...]:
+        """One copy goes to the REDIRECT address; the other recipients are done without a word.  access(5)"""
+        for place in pending[1:]:
+            entry.fresh.append(Result(place, REDIRECTED))
+            entry.state.outcomes[place] = REDIRECTED
+        return pending[:1]
 
     # -- where to -----------------------------------------------------------------------------------------------
 

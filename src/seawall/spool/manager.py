@@ -84,6 +84,8 @@ class QueueManager:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._idle = asyncio.Event()
+        self.recovered = False
+        """True once every file that was there at the start is known."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -121,10 +123,12 @@ class QueueManager:
         ids, _ = await self.hands.do(self.ledger.files.recover)
         for at in range(0, len(ids), SCAN_STEP):
             await asyncio.gather(*(self._meet(queue_id) for queue_id in ids[at : at + SCAN_STEP]))
+        self.recovered = True
 
     async def queue_run(self) -> None:
         """Take up what is due, and what nobody announced.  postconf(5) queue_run_delay"""
         now = self.ports.clock.now()
+        self.deliveries.scheduler.tidy(now)
         for queue_id in self.alarms.due(now):
             self.announce(queue_id)
         for queue_id in await self.hands.do(self._unannounced, now - SETTLED):

@@ -177,6 +177,12 @@ class Scheduler:
                 if site.busy:
                     self._sites[key] = _Site(float(self._transports[key[0]].limits.initial), busy=site.busy)
 
+    def tidy(self, now: float) -> None:
+        """Forget dead sites whose rest is over: whoever comes next tries them."""
+        for key in [key for key, site in self._sites.items() if site.reason is not None and now >= site.dead_until]:
+            if not self._sites[key].busy:
+                del self._sites[key]
+
     def dead_sites(self, now: float) -> tuple[tuple[str, str], ...]:
         """(transport, next hop) of the sites that rest now."""
         return tuple(key for key, site in self._sites.items() if site.reason is not None and now < site.dead_until)

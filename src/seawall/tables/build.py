@@ -127,6 +127,8 @@ class Database:
             try:
                 _replace(self.index, data, _mode(self.index, self._choices.mode))
             except PermissionError:
+                if not os.path.exists(self.index):
+                    raise
                 _overwrite(self.index, data)
         except OSError as error:
             raise BuildTrouble(f"open database {self.index}: {error.strerror}") from None

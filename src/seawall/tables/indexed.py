@@ -124,7 +124,7 @@ def parse_source(text: str) -> SourceParser:
 def read_source(path: str, text: str, parse: SourceParser, opening: Opening) -> Contents:
     """A table straight from its text."""
     entries: dict[str, str] = {}
-    for line, key, value in parse(text, path, opening.warn):
+    for line, key, value in parse(text, path, opening.warn, opening.use.utf8):
         if opening.use.files:
             content = file_contents(value, opening.path)
             if content is None:

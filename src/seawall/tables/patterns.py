@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ class _Perl:
 def _perl_pattern(text: bytes, options: int) -> pcre2.Pattern[bytes]:
     """Compiled with exactly these options: the package's own way in drops those that `re` does not have."""
     code = _cy.compile(text, options, _UCP)
-    _cy.jit_compile(code)
+    with contextlib.suppress(pcre2.LibraryError):  # machines without it match more slowly
+        _cy.jit_compile(code)
     return pcre2.Pattern(code, text, options, True, None)
 
 

@@ -50,6 +50,7 @@ INSTEAD: Mapping[str, str] = {
     "tcp": "comes with a later release",
     "socketmap": "comes with a later release",
     "memcache": "comes with a later release",
+    "debug": "leave out the word debug:",
     "dbm": "use lmdb: or hash:",
     "sdbm": "use lmdb: or hash:",
     "nis": "use lmdb: or hash:, made from the output of ypcat",

@@ -11,8 +11,8 @@ from seawall.tables.table import Warn
 
 Entry: TypeAlias = tuple[int, str, str]
 """(line, key, value); the key as it is written."""
-SourceParser: TypeAlias = Callable[[str, str, Warn], Iterator[Entry]]
-"""Entries of (text, path for warnings, where warnings go)."""
+SourceParser: TypeAlias = Callable[[str, str, Warn, bool], Iterator[Entry]]
+"""Entries of (text, path for warnings, where warnings go, whether only UTF-8 will do)."""
 
 
 def read_text(path: str) -> str:
@@ -68,14 +68,14 @@ def key_end(line: str) -> int | None:
     return None if in_quotes else min(at, len(line))
 
 
-def parse_map(text: str, path: str, warn: Warn, ignored: str = "") -> Iterator[Entry]:
+def parse_map(text: str, path: str, warn: Warn, utf8: bool, ignored: str = "") -> Iterator[Entry]:
     """``key whitespace value``.  A key may hold blanks inside quotes, and keeps them.  postmap(1) "TABLE FORMAT"
 
     `ignored` ends the warning for a line that is left out for its form.
     """
     for line in lines_of(text, path, warn):
         where = f"{path}, line {line.first}"
-        if not is_utf8(line.text):
+        if utf8 and not is_utf8(line.text):
             warn(f'{where}: non-UTF-8 input "{line.text}" -- ignoring this line')
             continue
         end = key_end(line.text)
@@ -91,16 +91,16 @@ def parse_map(text: str, path: str, warn: Warn, ignored: str = "") -> Iterator[E
         yield line.first, key, value
 
 
-def parse_texthash(text: str, path: str, warn: Warn) -> Iterator[Entry]:
+def parse_texthash(text: str, path: str, warn: Warn, utf8: bool) -> Iterator[Entry]:
     """As `parse_map`, in texthash's words."""
-    return parse_map(text, path, warn, " -- ignoring this line")
+    return parse_map(text, path, warn, utf8, " -- ignoring this line")
 
 
-def parse_aliases(text: str, path: str, warn: Warn) -> Iterator[Entry]:
+def parse_aliases(text: str, path: str, warn: Warn, utf8: bool) -> Iterator[Entry]:
     """``name: value, value``.  The name becomes unquoted, the values quoted as needed.  aliases(5), postalias(1)"""
     for line in lines_of(text, path, warn):
         where = f"{path}, line {line.first}"
-        if not is_utf8(line.text):
+        if utf8 and not is_utf8(line.text):
             warn(f'{where}: non-UTF-8 input "{line.text}" -- ignoring this line')
             continue
         tokens = rfc822.scan(line.text)

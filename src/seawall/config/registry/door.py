@@ -8,10 +8,9 @@ PARAMETERS = (
     time(
         "anvil_rate_time_unit",
         "60s",
-        "The time in which a client's connections, messages and recipients are counted.",
         low=1,
     ),
-    time("anvil_status_update_time", "600s", "How often the highest counts are logged.", low=1),
+    time("anvil_status_update_time", "600s", low=1),
     time("dnsblog_reply_delay", "0s"),
     text("dnsblog_service_name", "dnsblog", low=1),
     text("postscreen_access_list", "permit_mynetworks"),

@@ -34,13 +34,12 @@ PARAMETERS = (
     raw(
         "default_rbl_reply",
         "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}",
-        "The reply of a DNS list that has none of its own.",
         low=1,
     ),
     number("defer_code", "450", "The code of defer."),
     number("invalid_hostname_reject_code", "501", "The code of reject_invalid_helo_hostname."),
     text("maps_rbl_domains"),
-    number("maps_rbl_reject_code", "554", "$rbl_code of a DNS list's reply."),
+    number("maps_rbl_reject_code", "554"),
     number("multi_recipient_bounce_reject_code", "550", "The code of reject_multi_recipient_bounce."),
     number("non_fqdn_reject_code", "504", "The code of reject_non_fqdn_helo_hostname, _sender and _recipient."),
     text(
@@ -50,7 +49,7 @@ PARAMETERS = (
     ),
     text("permit_mx_backup_networks", "", "Networks whose primary MX hosts permit_mx_backup trusts."),
     number("plaintext_reject_code", "450", "The code of reject_plaintext_session."),
-    text("rbl_reply_maps", "", "Replies by DNS list."),
+    text("rbl_reply_maps", ""),
     number("reject_code", "554", "The code of reject."),
     text(
         "reject_tempfail_action", "defer_if_permit", "What a temporary failure of a reject_unknown check does.", low=1
@@ -66,7 +65,6 @@ PARAMETERS = (
     raw(
         "smtpd_expansion_filter",
         "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
-        "The characters that a value may bring into a DNS list's reply.",
         low=1,
     ),
     text("smtpd_helo_restrictions", "", "What is asked at HELO and EHLO."),
@@ -75,20 +73,19 @@ PARAMETERS = (
     text(
         "smtpd_policy_service_default_action",
         "451 4.3.5 Server configuration problem",
-        "What is done when a policy server fails.",
         low=1,
     ),
-    time("smtpd_policy_service_max_idle", "300s", "How long a connection to a policy server may be idle.", low=1),
-    time("smtpd_policy_service_max_ttl", "1000s", "How long a connection to a policy server is used.", low=1),
-    text("smtpd_policy_service_policy_context", "", "policy_context= of a policy request."),
-    number("smtpd_policy_service_request_limit", "0", "Requests over one connection to a policy server."),
-    time("smtpd_policy_service_retry_delay", "1s", "The pause before a policy server is tried again.", low=1),
-    time("smtpd_policy_service_timeout", "100s", "How long a policy server may take.", low=1),
-    number("smtpd_policy_service_try_limit", "2", "How often a policy server is tried.", low=1),
+    time("smtpd_policy_service_max_idle", "300s", low=1),
+    time("smtpd_policy_service_max_ttl", "1000s", low=1),
+    text("smtpd_policy_service_policy_context", ""),
+    number("smtpd_policy_service_request_limit", "0"),
+    time("smtpd_policy_service_retry_delay", "1s", low=1),
+    time("smtpd_policy_service_timeout", "100s", low=1),
+    number("smtpd_policy_service_try_limit", "2", low=1),
     text("smtpd_recipient_restrictions", "", "What is asked at RCPT, after smtpd_relay_restrictions."),
     text("smtpd_reject_filter_maps", ""),
     raw("smtpd_reject_footer", "", "A text after every refusal."),
-    text("smtpd_reject_footer_maps", "", "A text after a refusal, by refusal."),
+    text("smtpd_reject_footer_maps", ""),
     flag(
         "smtpd_reject_unlisted_recipient", "yes", "An unknown recipient is refused even where no restriction says so."
     ),

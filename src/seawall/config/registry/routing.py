@@ -14,9 +14,7 @@ PARAMETERS = (
         "${{$compatibility_level} <level {1} ? {yes} : {no}}",
         "A domain without a dot gets $mydomain.",
     ),
-    text(
-        "best_mx_transport", "", "Transport for a domain whose best MX is this host; empty bounces such mail as a loop."
-    ),
+    text("best_mx_transport", ""),
     text("default_transport", "smtp", "The transport of mail that is for nobody here.", low=1),
     text(
         "empty_address_default_transport_maps_lookup_key",
@@ -57,7 +55,7 @@ PARAMETERS = (
     text("relay_transport", "relay", "The transport of relay_domains.", low=1),
     text("relayhost", "", "The next hop of all mail that is for nobody here."),
     text("relocated_maps", "", "Users that have moved, and where."),
-    flag("relocated_prefix_enable", "yes", "The answer for a moved user begins with 5.1.6."),
+    flag("relocated_prefix_enable", "yes"),
     text(
         "remote_header_rewrite_domain",
         "",

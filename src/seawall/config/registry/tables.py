@@ -10,11 +10,10 @@ PARAMETERS = (
     flag(
         "daemon_table_open_error_is_fatal",
         "no",
-        "A table that cannot be opened stops the start instead of answering 451.",
     ),
-    text("default_cache_db_type", "btree", "The table type of Postfix's caches; Seawall keeps its own in SQLite."),
+    text("default_cache_db_type", "btree"),
     text("default_database_type", "hash", "The table type of `seawall postmap FILE` and of alias_maps.", low=1),
-    number("lmdb_map_size", "16777216", "The size at which a new lmdb table starts.", low=1),
+    number("lmdb_map_size", "16777216", low=1),
     text("non_bdb_custom_mapping"),
     text("non_bdb_migration_allow_root_prefixes", "/etc /usr/local/etc"),
     text("non_bdb_migration_allow_user_prefixes", "$data_directory /var/lib/mailman /var/lib/mailman3"),
@@ -31,6 +30,6 @@ PARAMETERS = (
     ),
     text("proxymap_service_name", "proxymap", low=1),
     text("proxywrite_service_name", "proxywrite", low=1),
-    number("socketmap_max_query_size", "10000", "Bytes of the longest question to a socketmap server."),
-    number("socketmap_max_reply_size", "100000", "Bytes of the longest answer of a socketmap server."),
+    number("socketmap_max_query_size", "10000"),
+    number("socketmap_max_reply_size", "100000"),
 )

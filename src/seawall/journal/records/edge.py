@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from seawall.journal.record import Record
+from seawall.mail.address import quote_local
 
 NO_QUEUE = "NOQUEUE"
 """Stands for the queue id while there is none."""
@@ -86,8 +87,8 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
     def text(self) -> str:
         """``NOQUEUE: reject: RCPT from name[address]: 554 5.7.1 …; from=<a> to=<b> proto=ESMTP helo=<h>``."""
         facts = (
-            ("from=<{}>", self.sender),
-            ("to=<{}>", self.recipient),
+            ("from=<{}>", _external(self.sender)),
+            ("to=<{}>", _external(self.recipient)),
             ("proto={}", self.protocol or None),
             ("helo=<{}>", self.helo),
             ("sasl_username=<{}>", self.sasl_username or None),
@@ -95,6 +96,11 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
         told = "".join(" " + form.format(value) for form, value in facts if value is not None)
         queue_id = self.queue_id or NO_QUEUE
         return f"{queue_id}: {self.what}: {self.where} from {self.client}: {self.message};{told}"
+
+
+def _external(address: str | None) -> str | None:
+    """An address as the log shows it.  postconf(5) info_log_addr_form = external"""
+    return quote_local(address) if address else address
 
 
 class Opened(ClientRecord, frozen=True, tag=True, kw_only=True):
