@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ class Server:
     bodies: list[bytes] = field(default_factory=list)
     sessions: int = 0
     port: int = 0
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def answer(self, line: str) -> str:
         for length in range(len(line), 0, -1):
@@ -45,15 +47,21 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.sessions += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.under_way.add(task)
         try:
             await self.talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
         finally:
-            writer.close()
+            await closed(writer)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.greeting == "drop":
+            return
+        if self.greeting == "silence":
+            await reader.read()
             return
         writer.write(self.greeting.encode() + b"\r\n")
         while line := (await reader.readline()).decode():
@@ -81,6 +89,21 @@ class Server:
         return b"".join(lines)
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Close, and wait until it is done."""
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def at_socket(server: Server, path: Path) -> AsyncIterator[None]:
+    """Run a server on a UNIX-domain socket."""
+    async with await asyncio.start_unix_server(server.serve, path):
+        yield
+    await asyncio.gather(*server.under_way)
+
+
 @asynccontextmanager
 async def listening(*servers: Server) -> AsyncIterator[None]:
     """Run servers, each on a port of its own."""
@@ -95,6 +118,7 @@ async def listening(*servers: Server) -> AsyncIterator[None]:
         for made in opened:
             made.close()
             await made.wait_closed()
+        await asyncio.gather(*(task for server in servers for task in server.under_way))
 
 
 @dataclass
@@ -226,13 +250,9 @@ async def test_a_lost_connection_defers(answers: dict[str, str], greeting: str, 
 
 
 async def test_a_silent_server_is_not_waited_for_for_ever() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    made = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with made:
-        delivery = await client("smtp_helo_timeout = 1s\n").deliver(to(made.sockets[0].getsockname()[1]))
+    server = Server(greeting="silence")
+    async with listening(server):
+        delivery = await client("smtp_helo_timeout = 1s\n").deliver(to(server))
     text = "conversation with 127.0.0.1[127.0.0.1] timed out while receiving the initial server greeting"
     assert told(delivery) == ("Deferred", "4.4.2", text)
 
@@ -356,8 +376,7 @@ async def test_lmtp_answers_for_each_recipient(tmp_path: Path) -> None:
         {"LHLO": "250-mx\r\n250 PIPELINING", "RCPT TO:<b": "550 5.1.1 no", ".": "250 2.1.5 a|552 5.2.2 c is full"}
     )
     path = tmp_path / "socket"
-    made = await asyncio.start_unix_server(server.serve, path)
-    async with made:
+    async with at_socket(server, path):
         wanted = replace(to(1, "a@x", "b@x", "c@x", transport="lmtp"), nexthop=f"unix:{path}")
         delivery = await client().deliver(wanted)
     name = f"us.example[{path}]"
@@ -371,8 +390,7 @@ async def test_lmtp_answers_for_each_recipient(tmp_path: Path) -> None:
 async def test_who_was_answered_before_lmtp_broke_off_is_not_tried_again(tmp_path: Path) -> None:
     server = Server({".": "250 2.1.5 a|drop"})
     path = tmp_path / "socket"
-    made = await asyncio.start_unix_server(server.serve, path)
-    async with made:
+    async with at_socket(server, path):
         wanted = replace(to(1, "a@x", "b@x", transport="lmtp"), nexthop=f"unix:{path}")
         delivery = await client().deliver(wanted)
     assert [type(outcome) for outcome in delivery.outcomes] == [Delivered, Deferred]

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from seawall.cli import exits
 from seawall.config.settings import ConfigTrouble
+from seawall.run.configuration import read
 from seawall.run.privileges import PrivilegeTrouble
-from seawall.run.serve import read
 from seawall.run.site import PidFile, Site, StartTrouble
 
 PATIENCE = 90.0

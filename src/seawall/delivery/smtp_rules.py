@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -204,4 +205,6 @@ def _limit_versions(context: ssl.SSLContext, settings: Settings, name: str) -> N
     numbers = sorted(_VERSIONS[version] for version in (allowed & plain if plain else allowed))
     if not numbers:
         raise ConfigTrouble(f"{name}: no protocol is left", settings.where(name))
-    context.minimum_version, context.maximum_version = ssl.TLSVersion(numbers[0]), ssl.TLSVersion(numbers[-1])
+    with warnings.catch_warnings():  # the site's choice, also where Python thinks a version too old
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion(numbers[0]), ssl.TLSVersion(numbers[-1])

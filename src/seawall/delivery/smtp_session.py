@@ -270,7 +270,7 @@ class Session:
         """``host x[..] said: 550 … (in reply to RCPT TO command)``"""
         text = f"host {self.peer.name} said: {reply.text} (in reply to {reply.step.value})"
         status = reply.status
-        if status[0] not in "45":
+        if not 400 <= reply.code < 600:
             status, text = "5.5.0", f"Protocol error: {text}"
         if reply.step is Step.RCPT and reply.code == 552:
             status = "4" + status[1:]  # RFC 5321 §4.5.3.1.10: too many recipients, whatever the first digit says

@@ -27,8 +27,9 @@ from seawall.mail.queue_id import QueueIds
 from seawall.routing.resolve import Routing
 from seawall.run import messages as m
 from seawall.run.child import ChildTrouble, Given
+from seawall.run.configuration import services_of, settings_of
 from seawall.run.links import WatcherLink
-from seawall.run.serve import MOST_WORKERS, services_of, settings_of
+from seawall.run.serve import MOST_WORKERS
 from seawall.run.site import OWN
 from seawall.spool.places import Places
 from seawall.tables.registry import Tables

@@ -33,7 +33,7 @@ from seawall.spool.pickup import Pickup
 from seawall.spool.rules import rules_of
 from seawall.spool.submission import SubmissionServer, serve_submission
 from seawall.spool.writer import QueueWriter
-from seawall.tables.table import TableUnsupported
+from seawall.tables.table import TableTrouble, TableUnsupported
 
 PICKUP_EVERY = 60.0
 """Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
@@ -112,8 +112,9 @@ class QueuePart(PartBase):
         common = self.common
         self._manager, intake = self._make_manager()
         self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
-        submission = SubmissionServer(intake, common.journal, common.clock, self._size_limit)
-        self._servers.append(await serve_control(Control(self._manager), common.places.control_socket))
+        submission = SubmissionServer(intake, common.journal, common.clock, self._size_limit, self._allowed)
+        control = Control(self._manager, self._allowed)
+        self._servers.append(await serve_control(control, common.places.control_socket))
         self._servers.append(await serve_submission(submission, common.places.submit_socket))
         pickup = Pickup(
             common.places,
@@ -125,6 +126,13 @@ class QueuePart(PartBase):
             hands=self._manager.hands,
         )
         self._tasks.append(asyncio.get_running_loop().create_task(self._pick_up(pickup)))
+
+    async def _allowed(self, parameter: str, user: str) -> bool:
+        """May this user do what `authorized_flush_users` and its like speak of?  A table in trouble says no."""
+        try:
+            return await self.common.tables.string_list(self.common.settings.text(parameter)).matches(user)
+        except TableTrouble:
+            return False
 
     async def _run_manager(self, manager: QueueManager) -> None:
         """The manager, until it is stopped; what ends it otherwise ends this process, and a new one recovers."""

@@ -15,6 +15,7 @@ import msgspec
 
 from seawall.run import messages as m
 from seawall.run.channel import Channel, Codec, receive_now
+from seawall.run.configuration import settings_of
 from seawall.run.privileges import PrivilegeTrouble, become, find_account
 
 BEAT = 0.5
@@ -176,7 +177,8 @@ async def _live(given: Given, part: Part, end: socket.socket) -> None:
 
 def loop_factory(given: Given) -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop, or the standard loop where `seawall_event_loop = asyncio` asks for it."""
-    if given.configuration.overrides.get("event_loop") == "asyncio":
+    start = given.start
+    if settings_of(given.configuration, start.root, start.directory).text("seawall_event_loop") == "asyncio":
         return asyncio.new_event_loop
     import uvloop  # a child that asks for the standard loop need not have it
 

@@ -7,51 +7,23 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from seawall.config.master_cf import STANDARD, Service, parse_master
+from seawall.config.master_cf import Service
 from seawall.config.settings import ConfigTrouble, Settings
+from seawall.config.support import stopping
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.writer import FileSink, Sink, SyslogSink, TerminalSink
 from seawall.mail.network import Network, parse_network
 from seawall.run import listeners as sockets
-from seawall.run.messages import Configuration
+from seawall.run.configuration import Read, read
 from seawall.run.records import MasterSaid
-from seawall.run.site import PidFile, Site, StartTrouble, open_log, postfix_is_running, read_texts
+from seawall.run.site import PidFile, Site, StartTrouble, open_log, postfix_is_running
 from seawall.run.supervisor import Plan, Supervisor
 
 MOST_WORKERS = 128
 """More would not find a place in a queue id."""
 SMTP_SERVERS = frozenset({"smtpd", "postscreen"})
 """Commands of master.cf whose inet services we answer on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A configuration as it was read: texts, and what they mean."""
-
-    configuration: Configuration
-    settings: Settings
-    services: tuple[Service, ...]
-
-
-def settings_of(configuration: Configuration, root: str, directory: str) -> Settings:
-    """What the texts mean.  Raises ConfigTrouble."""
-    settings = Settings.from_text(configuration.main_cf, root=root, directory=directory)
-    return settings.with_overrides(configuration.overrides) if configuration.overrides else settings
-
-
-def services_of(configuration: Configuration, settings: Settings) -> tuple[Service, ...]:
-    """The services of master.cf.  Raises ConfigTrouble."""
-    return parse_master(configuration.master_cf, f"{settings.directory}/master.cf", settings)
-
-
-def read(directory: str, root: str, overrides: Mapping[str, str] | None = None) -> Read:
-    """Read and understand a configuration.  Raises ConfigTrouble."""
-    main, master = read_texts(directory, root)
-    configuration = Configuration(main, STANDARD if master is None else master, dict(overrides or {}))
-    settings = settings_of(configuration, root, directory)
-    return Read(configuration, settings, services_of(configuration, settings))
 
 
 def worker_count(settings: Settings) -> int:
@@ -101,6 +73,7 @@ class Server:
     def run(self, ready: Callable[[tuple[str, ...]], None]) -> int:
         """Serve until told to stop; `ready(addresses)` once mail can come.  Raises what keeps a start from happening."""
         settings = self._found.settings
+        stop_for_what_is_not_done(self._found)
         if postfix_is_running(settings):
             raise StartTrouble("Postfix is running on this configuration: `postfix stop` first, then start Seawall", 75)
         self._site.prepare()
@@ -160,6 +133,7 @@ class Server:
         try:
             found = read(self._directory, self._root, self._overrides)
             site = Site.of(found.settings)
+            stop_for_what_is_not_done(found)
         except (ConfigTrouble, StartTrouble) as trouble:
             self.say("error", f"reload: {trouble}; the old configuration stays in use")
             return None
@@ -175,6 +149,16 @@ class Server:
                 self.say("warning", f"reload: {name} changed from '{before}' to '{after}': this needs a restart")
         if _inet(self._found.services) != _inet(found.services):
             self.say("warning", "reload: the inet services of master.cf changed: this needs a restart")
+
+
+def stop_for_what_is_not_done(found: Read) -> None:
+    """A parameter that rejects, filters, signs, encrypts or diverts and is not implemented keeps a server from starting.
+
+    Raises StartTrouble that names each, with file, line, consequence and remedy.
+    """
+    reasons = [str(finding) for finding in stopping(found.settings, found.services)]
+    if reasons:
+        raise StartTrouble("\n  ".join(["this configuration asks for what Seawall does not do:", *reasons]))
 
 
 def _inet(services: tuple[Service, ...]) -> list[tuple[str, str]]:

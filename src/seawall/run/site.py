@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seawall.config.settings import ConfigTrouble, Settings
+from seawall.config.settings import Settings
 from seawall.run.privileges import Account, find_account, is_root
 from seawall.spool.disk import Disk
 from seawall.spool.places import MODES, Places, make_places
@@ -141,19 +141,3 @@ def open_log(settings: Settings, account: Account | None) -> int | None:
     except OSError as trouble:
         raise StartTrouble(f"cannot write {path}: {trouble.strerror}", 73) from trouble
     return descriptor
-
-
-def read_texts(directory: str, root: str) -> tuple[str, str | None]:
-    """main.cf, and master.cf where there is one.  Raises ConfigTrouble."""
-    base = Path(f"{root.rstrip('/')}{directory}")
-    try:
-        main = (base / "main.cf").read_bytes().decode("utf-8", "surrogateescape")
-    except OSError as trouble:
-        raise ConfigTrouble(f"cannot read {base / 'main.cf'}: {trouble.strerror}") from trouble
-    try:
-        master = (base / "master.cf").read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return main, None
-    except OSError as trouble:
-        raise ConfigTrouble(f"cannot read {base / 'master.cf'}: {trouble.strerror}") from trouble
-    return main, master

@@ -295,7 +295,7 @@ class WireContent:
         out = b""
         if self._continues:
             first, _, lines = lines.partition(b"\n")
-            out = first + b"\r\n"
+            out = self._cut(first)
             self._continues = False
         if self._too_long is not None and self._too_long.search(lines):
             return out + b"".join(map(self._cut, lines.split(b"\n")[:-1]))
@@ -303,5 +303,6 @@ class WireContent:
 
     def _cut(self, line: bytes) -> bytes:
         """One line, without its end, in as many lines as it needs."""
-        parts = [line[at : at + self._limit] for at in range(0, len(line), self._limit)] or [b""]
+        size = self._limit or len(line) or 1
+        parts = [line[at : at + size] for at in range(0, len(line), size)] or [b""]
         return self._start(parts[0]) + b"".join(b"\r\n " + part for part in parts[1:]) + b"\r\n"
