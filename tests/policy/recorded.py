@@ -1,6 +1,6 @@
 """What the real Postfix answered to the sessions of `versus_cases`: kept in recorded.json, made anew by
 
-    python -m tests.policy.recorded
+python -m tests.policy.recorded
 """
 
 from __future__ import annotations

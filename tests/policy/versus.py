@@ -130,7 +130,7 @@ class Court:
         if judge is None:
             settings = settings_of(overrides)
             tables = Tables()
-            facts = WorldFacts(settings, tables, Routing(settings, tables), self._zone, Hosts())
+            facts = WorldFacts(settings, tables, Routing(settings, tables), self._zone, Hosts(), search=("example",))
             judge = self._judges[key] = Judge(settings, facts, needs_guard=False)
         return judge
 

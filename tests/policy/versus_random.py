@@ -47,6 +47,8 @@ def _items(chance: random.Random, stage: str) -> str:
             items.append(_table(chance))
         else:
             name = chance.choice(NAMES)
+            if name == "reject_unlisted_sender" and stage in ("client", "helo"):
+                name = "permit"  # before MAIL is judged Postfix goes by what the process' last session left
             items.append(name.upper() if chance.random() < 0.1 and name != "myclass" else name)
     return ", ".join(items)
 

@@ -35,12 +35,19 @@ NOT_ASKED = ClientNames(status=NameStatus.PERMANENT, reverse_status=NameStatus.P
 
 
 class Names:
-    """Looks up names.  `kinds` are the address kinds of inet_protocols: ``A``, ``AAAA``."""
+    """Looks up names.
 
-    def __init__(self, dns: Asks, hosts: Hosts, kinds: tuple[str, ...] = ("A", "AAAA")) -> None:
+    `kinds` are the address kinds of inet_protocols, ``A`` and ``AAAA``; `search` are resolv.conf(5)'s domains: a name
+    with a dot is tried as it stands first (``ndots:1``), one without after them.
+    """
+
+    def __init__(
+        self, dns: Asks, hosts: Hosts, kinds: tuple[str, ...] = ("A", "AAAA"), search: tuple[str, ...] = ()
+    ) -> None:
         self._dns = dns
         self._hosts = hosts
         self._kinds = kinds
+        self._search = search
 
     def addresses(self, host: str) -> Answer | Awaitable[Answer]:
         """All addresses of a host: `Found` with A and AAAA records.  getaddrinfo(3)"""
@@ -49,21 +56,39 @@ class Names:
     def _addresses(self, host: str, kinds: tuple[str, ...]) -> Answer | Awaitable[Answer]:
         if is_hostaddr(host):
             return _as_found(host, (host,))
-        host = without_final_dot(host)
-        known = [text for text in self._hosts.addresses(host) if _kind(text) in kinds]
+        name = without_final_dot(host)
+        known = [text for text in self._hosts.addresses(name) if _kind(text) in kinds]
         if known:
-            return _as_found(host, tuple(known))
-        if not is_hostname(host):
+            return _as_found(name, tuple(known))
+        if not is_hostname(name):
             return NoSuchName()
-        answers: list[Answer | Awaitable[Answer]] = [self._dns.ask(host, kind) for kind in kinds]
+        answer = self._ask(name, kinds)
+        if host.endswith(".") or not self._search:
+            return answer
+        if isinstance(answer, Found | TryAgain) and "." in host:
+            return answer
+        return self._ask_searching(name, kinds, answer)
+
+    def _ask(self, name: str, kinds: tuple[str, ...]) -> Answer | Awaitable[Answer]:
+        """One name, all kinds."""
+        answers: list[Answer | Awaitable[Answer]] = [self._dns.ask(name, kind) for kind in kinds]
         ready = [answer for answer in answers if isinstance(answer, Found | NoSuchName | NoData | TryAgain)]
         return _joined(ready) if len(ready) == len(answers) else self._wait(answers)
 
     @staticmethod
     async def _wait(answers: list[Answer | Awaitable[Answer]]) -> Answer:
-        return _joined(
-            [a if isinstance(a, Found | NoSuchName | NoData | TryAgain) else await a for a in answers]
-        )  # fmt: skip
+        return _joined([await _heard(answer) for answer in answers])
+
+    async def _ask_searching(self, name: str, kinds: tuple[str, ...], bare: Answer | Awaitable[Answer]) -> Answer:
+        """The name as it stands, and in each domain of the search list.  resolver(3) res_search"""
+        first = await _heard(bare)
+        if "." in name and not isinstance(first, NoSuchName | NoData):
+            return first
+        for domain in self._search:
+            answer = await _heard(self._ask(f"{name}.{domain}", kinds))
+            if isinstance(answer, Found | TryAgain):
+                return answer
+        return first
 
     async def client_names(self, address: str) -> ClientNames:
         """The names of a client.  A name that does not lead back to the address is not its name."""
@@ -74,7 +99,7 @@ class Names:
                 return ClientNames(status=found, reverse_status=found)
             reverse = found
         answer = self._addresses(reverse, (_kind(address),))
-        forward = answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+        forward = await _heard(answer)
         if isinstance(forward, Found) and any(_same(record.data, address) for record in forward.records):
             return ClientNames(reverse, NameStatus.OK, reverse, NameStatus.OK)
         status = NameStatus.TEMPORARY if isinstance(forward, TryAgain) else NameStatus.FORGED
@@ -86,8 +111,7 @@ class Names:
         if parse_address(address) is None:
             return NameStatus.PERMANENT
         question = ipaddress.ip_address(address).reverse_pointer
-        answer = self._dns.ask(question, "PTR")
-        heard = answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+        heard = await _heard(self._dns.ask(question, "PTR"))
         if isinstance(heard, TryAgain):
             return NameStatus.TEMPORARY
         if isinstance(heard, Found):
@@ -95,6 +119,11 @@ class Names:
                 if is_hostname(record.data):
                     return record.data
         return NameStatus.PERMANENT
+
+
+async def _heard(answer: Answer | Awaitable[Answer]) -> Answer:
+    """The answer, waited for where it is not there."""
+    return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
 
 
 def _kind(address: str) -> str:

@@ -15,6 +15,7 @@ from seawall.edge.footer import Footer, compile_footer
 from seawall.mail.reply import Reply
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import SILENT, ehlo_lines, format_ehlo, parse_discarded
+from seawall.smtp.grammar import printable
 from seawall.smtp.rules import Rules
 from seawall.smtp.server import format_reply
 from seawall.tables.match import AddressList, DomainList
@@ -279,7 +280,7 @@ def _member(tables: Tables, value: str, title: str) -> Callable[[str], bool]:
 
     def is_member(word: str) -> bool:
         try:
-            found = members.test(word)
+            found = members.test(word if word.isascii() else printable(word))
         except TableTrouble:
             return False
         if isinstance(found, bool):

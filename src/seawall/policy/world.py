@@ -47,15 +47,16 @@ class WorldFacts:
         routing: Routing,
         dns: Asks,
         hosts: Hosts | None = None,
+        search: tuple[str, ...] = (),
         clock: Clock | None = None,
     ) -> None:
-        """`hosts` is the hosts file, by default the one below the settings' root."""
+        """`hosts` is the hosts file, by default the one below the settings' root; `search` resolv.conf(5)'s domains."""
         self._settings = settings
         self._tables = tables
         self._routing = routing
         self._dns = dns
         self._hosts = hosts if hosts is not None else Hosts.read(settings.path("/etc/hosts"))
-        self.names = Names(dns, self._hosts, address_kinds(settings))
+        self.names = Names(dns, self._hosts, address_kinds(settings), search)
         self._clock = clock or SystemClock()
         self._by_sender = any(settings.text(name) for name in SENDER_ROUTES)
         self._routes: dict[tuple[str, str], Route] = {}
