@@ -21,7 +21,10 @@ class Load:
     """What to send: `steps` are the lines of one session, each sent when the reply to the one before is complete."""
 
     target: tuple[str, int]
-    steps: tuple[bytes, ...]
+    steps: tuple[tuple[bytes, ...], ...]
+    """Several sessions' steps, taken in turn: one a recipient."""
+    replies: tuple[int, ...]
+    """How many replies each step is answered by."""
     sessions: int
     parallel: int
     networks: int
@@ -43,9 +46,10 @@ class Tally:
 class Session:
     """One client: the socket, the step it is at, and what of a reply has come."""
 
-    __slots__ = ("at", "began", "rest", "socket")
+    __slots__ = ("at", "began", "rest", "socket", "steps")
 
-    def __init__(self, source: str, target: tuple[str, int]) -> None:
+    def __init__(self, source: str, target: tuple[str, int], steps: tuple[bytes, ...]) -> None:
+        self.steps = steps
         self.socket = socket.socket()
         self.socket.setblocking(False)
         # the port is chosen when the connection is made, so that sources do not run out of ports
@@ -66,11 +70,14 @@ def source_address(number: int, networks: int) -> str:
     return f"198.{18 + network // 256}.{network % 256}.{1 + number // networks % 250}"
 
 
-def _reply_complete(data: bytes) -> bool:
+def _replies(data: bytes) -> list[bytes]:
+    """The codes of the replies in `data`; empty where the last is not complete."""
     if not data.endswith(b"\n"):
-        return False
-    last = data.rfind(b"\n", 0, -1) + 1
-    return data[last + 3 : last + 4] != b"-"
+        return []
+    lines = data.split(b"\n")[:-1]
+    if lines[-1][3:4] == b"-":
+        return []
+    return [line[:3] for line in lines if line[3:4] != b"-"]
 
 
 class Generator:
@@ -97,7 +104,8 @@ class Generator:
         return self._tally
 
     def _start(self) -> None:
-        session = Session(source_address(self._started, self._load.networks), self._load.target)
+        steps = self._load.steps[self._started % len(self._load.steps)]
+        session = Session(source_address(self._started, self._load.networks), self._load.target, steps)
         self._started += 1
         self._live[session.socket.fileno()] = session
         self._poll.register(session.socket, select.EPOLLIN)
@@ -113,18 +121,19 @@ class Generator:
             self._end(session, lost=True)
             return
         session.rest += data
-        if not _reply_complete(session.rest):
+        codes = _replies(session.rest)
+        if len(codes) < (1 if session.at < 0 else self._load.replies[session.at]):
             return
-        code = session.rest[:3].decode("latin-1")
-        key = f"{session.at} {code}"
-        self._tally.codes[key] = self._tally.codes.get(key, 0) + 1
+        for at, code in enumerate(codes):
+            key = f"{session.at}.{at} {code.decode('latin-1')}"
+            self._tally.codes[key] = self._tally.codes.get(key, 0) + 1
         session.rest = b""
         session.at += 1
-        if session.at == len(self._load.steps):
+        if session.at == len(session.steps):
             self._end(session, lost=False)
             return
         try:
-            session.socket.send(self._load.steps[session.at])
+            session.socket.send(session.steps[session.at])
         except OSError:
             self._end(session, lost=True)
 
@@ -149,24 +158,28 @@ def percentile(values: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
 
 
-def refusal(recipient: str) -> tuple[bytes, ...]:
-    """A session that ends in a refusal at RCPT."""
-    return (
-        b"EHLO mx.sender.example\r\n",
-        b"MAIL FROM:<someone@sender.example>\r\n",
-        f"RCPT TO:<{recipient}>\r\n".encode(),
-        b"QUIT\r\n",
-    )
+HELLO = b"EHLO mail.good.example\r\n"
+MAIL = b"MAIL FROM:<someone@good.example>\r\n"
+
+
+def refusal(recipient: str, size: int) -> tuple[bytes, ...]:
+    """A session that ends in a refusal at RCPT, each command sent when the one before is answered."""
+    return (HELLO, MAIL, f"RCPT TO:<{recipient}>\r\n".encode(), b"QUIT\r\n")
+
+
+def pipelined(recipient: str, size: int) -> tuple[bytes, ...]:
+    """The same, the envelope and QUIT in one packet, as RFC 2920 lets a client that saw PIPELINING."""
+    return (HELLO, MAIL + f"RCPT TO:<{recipient}>\r\n".encode() + b"QUIT\r\n")
 
 
 def delivery(recipient: str, size: int) -> tuple[bytes, ...]:
     """A session that hands over one message of about `size` bytes."""
     line = b"All work and no play makes a mail server a dull host.\r\n"
     body = line * max(1, size // len(line))
-    head = b"From: <someone@sender.example>\r\nTo: <" + recipient.encode() + b">\r\nSubject: bench\r\n\r\n"
+    head = b"From: <someone@good.example>\r\nTo: <" + recipient.encode() + b">\r\nSubject: bench\r\n\r\n"
     return (
-        b"EHLO mx.sender.example\r\n",
-        b"MAIL FROM:<someone@sender.example>\r\n",
+        HELLO,
+        MAIL,
         f"RCPT TO:<{recipient}>\r\n".encode(),
         b"DATA\r\n",
         head + body + b".\r\n",
@@ -174,12 +187,20 @@ def delivery(recipient: str, size: int) -> tuple[bytes, ...]:
     )
 
 
+KINDS = {
+    "refusal": (refusal, (1, 1, 1, 1)),
+    "pipelined": (pipelined, (1, 3)),
+    "delivery": (delivery, (1, 1, 1, 1, 1, 1)),
+}
+"""By kind: what makes a session's steps, and how many replies answer each."""
+
+
 def main() -> int:
     """`python -m bench.generator …` prints the tally as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="192.0.2.1")
     parser.add_argument("--port", type=int, default=25)
-    parser.add_argument("--kind", choices=("refusal", "delivery"), required=True)
+    parser.add_argument("--kind", choices=sorted(KINDS), required=True)
     parser.add_argument("--recipient", action="append", required=True)
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--sessions", type=int, default=10000)
@@ -187,9 +208,9 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=30.0)
     given = parser.parse_args()
-    recipient = given.recipient[0]
-    steps = refusal(recipient) if given.kind == "refusal" else delivery(recipient, given.size)
-    load = Load((given.host, given.port), steps, given.sessions, given.parallel, given.networks, given.seconds)
+    make, replies = KINDS[given.kind]
+    steps = tuple(make(recipient, given.size) for recipient in given.recipient)
+    load = Load((given.host, given.port), steps, replies, given.sessions, given.parallel, given.networks, given.seconds)
     tally = Generator(load).run()
     json.dump(
         {

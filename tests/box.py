@@ -102,7 +102,8 @@ class Box:
         self._lock = threading.Lock()
         self._waiting: dict[int, queue.Queue[dict[str, Any]]] = {}
         self._count = 0
-        threading.Thread(target=self._receive, daemon=True, name="box").start()
+        self._receiver = threading.Thread(target=self._receive, daemon=True, name="box")
+        self._receiver.start()
 
     def __enter__(self) -> Box:
         return self
@@ -122,6 +123,8 @@ class Box:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+        self._receiver.join(10)
+        process.stdout.close()
 
     def ask(self, do: str, /, *, at_most: float = 60, **words: Any) -> Any:
         """Make a request of `tests.box_server.Requests`; its result."""
@@ -130,7 +133,7 @@ class Box:
             self._count += 1
             number = self._count
             self._waiting[number] = answers
-            if self._process.poll() is not None or self._process.stdin is None:
+            if self._process.poll() is not None or self._process.stdin is None or self._process.stdin.closed:
                 raise BoxTrouble(f"the box has ended with code {self._process.returncode}")
             self._process.stdin.write(json.dumps({"id": number, "do": do, "with": words}) + "\n")
             self._process.stdin.flush()

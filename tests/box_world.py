@@ -181,7 +181,7 @@ def _etc() -> None:
         lines = (etc / file).read_text().splitlines(keepends=True)
         kept = "".join(line for line in lines if line.partition(":")[0] not in names)
         replace(etc / file, kept + more)
-    replace(etc / "resolv.conf", "nameserver 127.0.0.1\noptions timeout:3 attempts:1\n")
+    replace(etc / "resolv.conf", "nameserver 127.0.0.1\nsearch .\noptions timeout:3 attempts:1\n")
     replace(etc / "hosts", HOSTS)
     replace(etc / "nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")
     replace(etc / "mailname", "pop.cape.com\n")

@@ -48,7 +48,7 @@ A section name may end with ``[seawall D-7]``: then it holds for Seawall, and th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -125,6 +125,10 @@ class Case:
     dialogue: tuple[Exchange, ...] = ()
     mailboxes: Mapping[str, Expected] = field(default_factory=dict)
     log: Expected = Expected()
+
+    def is_named(self, words: Sequence[str]) -> bool:
+        """True where one of the words is its name or its topic, or there are none."""
+        return not words or any(self.name == word or self.name.startswith(f"{word}/") for word in words)
 
     def differences(self) -> set[str]:
         """The D-nn that this case names."""

@@ -41,11 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     if trouble:
         sys.stderr.write(f"{trouble}\n")
         return 69
-    wanted = [
-        case
-        for case in all_cases()
-        if not arguments or any(case.name == word or case.name.startswith(f"{word}/") for word in arguments)
-    ]
+    wanted = [case for case in all_cases() if case.is_named(arguments)]
     with box.Box() as open_box:
         driver = PostfixDriver(open_box)
         version = driver.version()

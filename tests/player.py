@@ -255,14 +255,12 @@ def log_lines(text: str) -> tuple[str, ...]:
 
 def mail_lines(messages: Iterable[str]) -> tuple[str, ...]:
     """Messages (bytes as Latin-1) as the lines of a mailbox section."""
-    shown = []
+    shown: list[list[str]] = []
     for message in messages:
         lines = message.split("\n")
         ends = lines.pop() == ""
         body = [f"| {mask(escape(line.encode('latin-1')))}".rstrip() for line in lines]
-        if not ends:
-            body.append("|: no line end")
-        shown.append(tuple(body))
+        shown.append(body if ends else [*body, "|: no line end"])
     out: list[str] = []
     for body in sorted(shown):
         out += ["|-", *body] if out else body

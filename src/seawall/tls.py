@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -45,8 +46,14 @@ class TlsTrouble(Exception):
 def apply_protocols(context: ssl.SSLContext, words: tuple[str, ...]) -> None:
     """``>=TLSv1.2``, ``<=TLSv1.3``, ``!SSLv3``, ``TLSv1.2`` (only those named).  smtpd_tls_protocols
 
-    Raises TlsTrouble for a word that is none of these.
+    Raises TlsTrouble for a word that is none of these.  Old protocols are the site's choice: no warning is wanted.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        _apply(context, words)
+
+
+def _apply(context: ssl.SSLContext, words: tuple[str, ...]) -> None:
     named: set[str] = set()
     for word in words:
         sign = next((each for each in (">=", "<=", "!") if word.startswith(each)), "")

@@ -63,7 +63,7 @@ class Recording:
         kept = []
         for line in lines:
             if line.startswith(
-                ("Return-Path", "X-Original-To", "Delivered-To", "Received", "\tid", "Date", "Message-Id")
+                ("Return-Path", "X-Original-To", "Delivered-To", "Received", "\tid", "Message-Id")
             ):
                 continue
             kept.append(line)

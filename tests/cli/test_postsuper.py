@@ -2,15 +2,13 @@
 
 import io
 import os
-import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from seawall.cli import postsuper
-from tests.cli.queue_site import QueueSite
-from tests.crash.common import message
+from tests.cli.queue_site import QueueSite, fresh
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ def names(site: QueueSite, folder: str) -> list[str]:
 
 @pytest.mark.parametrize("running", [True, False])
 def test_hold_release_and_delete(site: QueueSite, running: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    item, other = message(1), message(2)
+    item, other = fresh(1), fresh(2)
     site.files.store(item)
     site.files.store(other)
     with up(site, running):
@@ -42,9 +40,7 @@ def test_hold_release_and_delete(site: QueueSite, running: bool, capsys: pytest.
         assert names(site, "hold") == [item.queue_id]
         assert run(site, "-H", item.queue_id) == 0
         assert names(site, "hold") == []
-        end = time.monotonic() + 10
-        while running and len(site.agents.jobs) < 3 and time.monotonic() < end:
-            os.sched_yield()
+        site.settle()
         assert run(site, "-d", item.queue_id, "-d", "NOSUCHMESSAGE", "-d", "../etc") == 0
         assert names(site, "queue") == [other.queue_id]
     assert capsys.readouterr().err.splitlines() == [
@@ -62,7 +58,7 @@ def test_hold_release_and_delete(site: QueueSite, running: bool, capsys: pytest.
 def test_all_of_a_queue_and_ids_from_standard_input(
     site: QueueSite, running: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = [message(number) for number in range(1, 6)]
+    items = [fresh(number) for number in range(1, 6)]
     for item in items:
         site.files.store(item)
     with up(site, running):
@@ -79,7 +75,7 @@ def test_all_of_a_queue_and_ids_from_standard_input(
 
 
 def test_what_was_asked_for_with_the_server_down_is_done_when_it_starts(site: QueueSite) -> None:
-    first, second = message(1), message(2)
+    first, second = fresh(1), fresh(2)
     site.files.store(first)
     site.files.store(second)
     assert run(site, "-r", first.queue_id, "-e", second.queue_id) == 0

@@ -181,7 +181,8 @@ async def test_a_server_without_ehlo_is_told_helo() -> None:
     [
         ("RCPT", "550 5.1.1 no such user", ("Bounced", "5.1.1", "550 5.1.1 no such user", "RCPT TO command")),
         ("RCPT", "450 4.2.0 later", ("Deferred", "4.2.0", "450 4.2.0 later", "RCPT TO command")),
-        ("RCPT", "552 5.5.3 too many", ("Deferred", "4.5.3", "552 5.5.3 too many", "RCPT TO command")),
+        ("RCPT", "552 5.5.3 too many", ("Bounced", "5.5.3", "552 5.5.3 too many", "RCPT TO command")),
+        ("RCPT", "350 5.5.0 go", ("Bounced", "5.5.0", "350 5.5.0 go", "RCPT TO command")),
         ("MAIL", "550 go away", ("Bounced", "5.0.0", "550 go away", "MAIL FROM command")),
         ("DATA", "451 4.3.0 busy", ("Deferred", "4.3.0", "451 4.3.0 busy", "DATA command")),
         (".", "554 5.7.1 spam", ("Bounced", "5.7.1", "554 5.7.1 spam", "end of DATA command")),
@@ -206,11 +207,11 @@ async def test_a_refusal_is_told_in_postfixs_words(
     assert server.heard[-1] == "QUIT"
 
 
-async def test_nonsense_is_a_protocol_error() -> None:
-    server = Server({"RCPT": "what?"})
+async def test_success_where_there_can_be_none_is_a_protocol_error() -> None:
+    server = Server({"DATA": "250 fine"})
     async with listening(server):
         delivery = await client().deliver(to(server))
-    text = "Protocol error: host 127.0.0.1[127.0.0.1] said: what? (in reply to RCPT TO command)"
+    text = "Protocol error: host 127.0.0.1[127.0.0.1] said: 250 fine (in reply to DATA command)"
     assert told(delivery) == ("Bounced", "5.5.0", text)
 
 

@@ -291,3 +291,9 @@ async def test_a_long_first_line_that_is_no_header_is_body(bench: MakeBench) -> 
     made = bench()
     await receive(made, b"x" * 400_000 + b"\n")
     assert b")\n\nxxx" in made.spool.only.content.memory
+
+
+async def test_a_nul_ends_a_header_line_and_stays_in_a_body(bench: MakeBench) -> None:
+    made = bench()
+    await receive(made, b"Subject: a\0b\n c\0d\nX: y\n\nx\0y\n")
+    assert made.spool.only.content.memory.endswith(b"Subject: a\n c\nX: y\n\nx\0y\n")

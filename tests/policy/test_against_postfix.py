@@ -13,12 +13,19 @@ EACH = 5
 
 
 @pytest.mark.peer
-def test_random_lists_mean_what_they_mean_to_postfix() -> None:
+def test_random_lists_mean_what_they_mean_to_postfix(box: Box) -> None:
     sessions = list(random_sessions(seed=20, configurations=CONFIGURATIONS, each=EACH))
-    court = Court()
-    with Box() as box:
-        heard = PostfixCourt(box, [session.settings for session in sessions]).play(sessions)
-    ours = [court.play(session) for session in sessions]
+    ours = Court()
+    box.wipe()
+    theirs = PostfixCourt(box, [session.settings for session in sessions])
+    try:
+        heard = theirs.play(sessions)
+    finally:
+        theirs.close()
+    wrong = [
+        (session, expected, got)
+        for session, expected in zip(sessions, heard, strict=True)
+        if (got := ours.play(session)) != expected
+    ]
 
-    wrong = [(s, theirs, mine) for s, theirs, mine in zip(sessions, heard, ours, strict=True) if theirs != mine]
     assert wrong == []

@@ -14,6 +14,7 @@ GROUPS = {
     "recipient": versus_cases.by_recipient,
     "access value": versus_cases.by_access_value,
     "deferral": versus_cases.by_deferral,
+    "DNS list": versus_cases.by_dns_list,
 }
 
 

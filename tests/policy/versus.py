@@ -73,6 +73,19 @@ listed.example.        A   198.18.9.12
 backup.example.        MX  10 mx.friend.example.
 backup.example.        MX  20 mail.here.example.
 primary.example.       MX  10 mail.here.example.
+7.7.18.198.bl.example.  A 127.0.0.2
+7.7.18.198.bl.example.  TXT "listed, see http://bl.example/?198.18.7.7"
+8.7.18.198.bl.example.  A 127.0.0.10
+10.7.18.198.bl.example. A 127.0.0.4
+10.7.18.198.bl.example. TXT "odd $client ${helo_name} \\195\\188 \\009 <x>"
+3.2.1.10.bl.example.    A 127.0.0.2
+bot.example.dbl.example.     A 127.0.1.2
+friend.example.dbl.example.  A 127.0.1.4
+friend.example.dbl.example.  TXT "friends are listed"
+liar.evil.example.dbl.example. A 127.0.1.9
+here.example.dbl.example.    A 127.0.1.2
+;!servfail 9.7.18.198.bl.example ANY
+;!servfail only-a.example.dbl.example ANY
 ;!servfail broken.example ANY
 ;!servfail half.example MX
 half.example.          A   198.18.9.14

@@ -199,7 +199,44 @@ def by_deferral() -> Iterator[Session]:
         yield Session(lists, client=NAMELESS, data=True)
 
 
+LIST_SENDERS = ("a@friend.example", "", "a@only-a.example", "a@[198.18.7.7]", "a@nosuch.example")
+
+
+def by_dns_list() -> Iterator[Session]:
+    for value in (
+        "reject_rbl_client bl.example", "reject_rbl bl.example", "reject_rbl_client bl.example=127.0.0.2",
+        "reject_rbl_client bl.example=127.0.0.[1;3..5]", "reject_rbl_client bl.example=[127].0.[0..1].[2..255]",
+        "reject_rbl_client nolist.example", "reject_rbl_client", "warn_if_reject reject_rbl_client bl.example",
+        "permit_dnswl_client bl.example, reject", "permit_dnswl_client bl.example=127.0.0.2, defer",
+        "permit_rhswl_client dbl.example, reject", "reject_rhsbl_client dbl.example",
+        "reject_rhsbl_reverse_client dbl.example", "reject_rhsbl_helo dbl.example", "reject_rhsbl_sender dbl.example",
+        "reject_rhsbl_recipient dbl.example",
+    ):  # fmt: skip
+        yield from clients(_with(smtpd_client_restrictions=value))
+    for value in ("reject_rhsbl_sender dbl.example", "reject_rhsbl_sender dbl.example=127.0.1.2"):
+        yield from senders(_with(smtpd_sender_restrictions=value), LIST_SENDERS)
+    for value in (
+        "permit_dnswl_client bl.example, reject", "reject_rhsbl_recipient dbl.example",
+        "permit_rhswl_client dbl.example, reject",
+    ):  # fmt: skip
+        yield from recipients(_with(smtpd_recipient_restrictions=value))
+    for name, value in (
+        ("maps_rbl_reject_code", "450"),
+        ("default_rbl_reply", "$rbl_code 5.1.1 $client|$client_name|$sender_name|$recipient_domain|$rbl_what|$rbl_txt"),
+        ("default_rbl_reply", "550 4.1.2 ${rbl_reason?{because $rbl_reason}:{no reason}}"),
+        ("default_rbl_reply", "${rbl_class}: no code"),
+        ("default_rbl_reply", "521 $rbl_domain"),
+        ("rbl_reply_maps", "inline:{ {bl.example=554 5.2.1 from the map: $$helo_name} }"),
+        ("rbl_reply_maps", "inline:{ {bl.example=554 $$nonsense} }"),
+        ("rbl_reply_maps", "inline:{ {bl.example=nonsense} }"),
+        ("rbl_reply_maps", "fail:gone"),
+        ("smtpd_expansion_filter", "abcdefghijklmnopqrstuvwxyz\\40"),
+        ("soft_bounce", "yes"),
+    ):
+        yield from clients({"smtpd_client_restrictions": "reject_rbl_client bl.example", name: value})
+
+
 def every_session() -> list[Session]:
     """All of them."""
-    groups = (by_client, by_helo, by_sender, by_recipient, by_access_value, by_deferral)
+    groups = (by_client, by_helo, by_sender, by_recipient, by_access_value, by_deferral, by_dns_list)
     return [session for group in groups for session in group()]

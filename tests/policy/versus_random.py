@@ -27,6 +27,8 @@ KEYS = (
     "198.18.66.6", "198.18.9", "mx.friend.example", "a@friend.example", "desk.here.example", "10.1.2.3", "relay.example",
 )  # fmt: skip
 VALUES = tuple(value for value in ACCESS_VALUES if not value.startswith(("HANGUP", "BCC", "hash")))
+STEADY = tuple(name for name in RECIPIENTS if "backup" not in name)
+"""backup.example has two MX hosts, and name servers shuffle them: what a table says of them depends on the order."""
 LISTS = ("client", "helo", "sender", "recipient", "data")
 
 
@@ -71,6 +73,6 @@ def random_sessions(seed: int, configurations: int, each: int) -> Iterator[Sessi
                 client=chance.choice(CLIENTS),
                 helo=chance.choice(HELOS),
                 sender=chance.choice(SENDERS),
-                recipients=tuple(chance.sample(RECIPIENTS, chance.randint(1, 3))),
+                recipients=tuple(chance.sample(STEADY, chance.randint(1, 3))),
                 data=True,
             )

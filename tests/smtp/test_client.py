@@ -43,7 +43,7 @@ def test_replies_are_paired_with_commands_however_they_arrive(size: int) -> None
         ("550 4.1.1 the digits disagree", 550, "5.0.0"),
         ("450", 450, "4.0.0"),
         ("550 5.1.1", 550, "5.1.1"),
-        ("hello", 0, "5.5.0"),
+        ("what?\r\n250 2.1.5 Ok", 250, "2.1.5"),
         ("999 x", 999, "5.5.0"),
         ("354 go", 354, "5.5.0"),
     ],

@@ -72,7 +72,17 @@ def test_the_cuts_between_packets_change_nothing(pieces: list[bytes], cuts: list
 @pytest.mark.parametrize("mode", STRICT, ids=lambda mode: mode.value)
 @pytest.mark.parametrize(
     "forged",
-    [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r\n\0.\r\n", b"\r\n. \r\n", b"\r\n.\r\r\n", b"\n\r\n..\r\n"],
+    [
+        b"\n.\n",
+        b"\n.\r\n",
+        b"\r\n.\n",
+        b"\r.\r",
+        b"\r\n.\r",
+        b"\r\n\0.\r\n",
+        b"\r\n. \r\n",
+        b"\r\n.\r\r\n",
+        b"\n\r\n..\r\n",
+    ],
 )
 def test_nothing_but_crlf_dot_crlf_ends_the_data(mode: BareNewline, forged: bytes) -> None:
     reader = ContentReader(mode)

@@ -42,7 +42,8 @@ def test_the_short_way_to_cut_gives_what_the_long_way_gives(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coded", "text"), [("plain", "plain"), ("a+2Bb", "a+b"), ("+41+42", "AB"), ("a+00", None), ("a+", None), ("+zz", None)]
+    ("coded", "text"),
+    [("plain", "plain"), ("a+2Bb", "a+b"), ("+41+42", "AB"), ("a+00", None), ("a+", None), ("+zz", None)],
 )
 def test_xtext_is_decoded_and_a_nul_is_none(coded: str, text: str | None) -> None:
     assert decode_xtext(coded) == text
@@ -93,7 +94,16 @@ def test_parameters_of_rcpt_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["NOTIFY=", "NOTIFY=NEVER,SUCCESS", "NOTIFY=x", "ORCPT=rfc822", "ORCPT=;x", "ORCPT=rfc822;+zz", "ORCPT=utf-8;\\x{0}"]
+    "word",
+    [
+        "NOTIFY=",
+        "NOTIFY=NEVER,SUCCESS",
+        "NOTIFY=x",
+        "ORCPT=rfc822",
+        "ORCPT=;x",
+        "ORCPT=rfc822;+zz",
+        "ORCPT=utf-8;\\x{0}",
+    ],
 )
 def test_a_bad_parameter_of_rcpt_is_501(word: str) -> None:
     reply = parse_rcpt_parameters((word,), Offer())
@@ -107,14 +117,28 @@ def test_an_international_original_recipient_is_decoded() -> None:
     assert given.orcpt == "utf-8;jörg@x"
 
 
-@pytest.mark.parametrize("address", ["a@b", "a@b_c", "a@b.c.", "a@[192.0.2.1]", "a@b@c", "a", "", "\u00e9@x.y", "a@1.x"])
+@pytest.mark.parametrize(
+    "address", ["a@b", "a@b_c", "a@b.c.", "a@[192.0.2.1]", "a@b@c", "a", "", "\u00e9@x.y", "a@1.x"]
+)
 def test_an_address_that_postfix_takes_is_not_malformed(address: str) -> None:
     assert not is_malformed(address)
 
 
 @pytest.mark.parametrize(
     "address",
-    ["a@b..c", "@", "a@", "a@1.2.3.4", "-a@b.c", "a@-b.c", "a@b.c..", "a@[1.2.3]", "a@\u00e9.y", "a@" + "x" * 64 + ".y", "a@b-"],
+    [
+        "a@b..c",
+        "@",
+        "a@",
+        "a@1.2.3.4",
+        "-a@b.c",
+        "a@-b.c",
+        "a@b.c..",
+        "a@[1.2.3]",
+        "a@\u00e9.y",
+        "a@" + "x" * 64 + ".y",
+        "a@b-",
+    ],
 )
 def test_an_address_that_postfix_refuses_is_malformed(address: str) -> None:
     assert is_malformed(address)

@@ -203,6 +203,7 @@ class Talk:
             await writer.wait_closed()
             return msgspec.json.decode(line, type=Verdict)
         finally:
+            await self.server.visits.quiet()
             server.close()
             await server.wait_closed()
 

@@ -40,6 +40,7 @@ class Subject:
     sender: str
     """Complete: where the message has the null sender, MAILER-DAEMON of this host."""
     arrived: str
+    now: str
     envid: str
     host: str
     mail_name: str
@@ -90,7 +91,7 @@ def headers_of(content: bytes) -> bytes:
 def format_report(
     order: Order, subject: Subject, template: Template, text: str, fates: Sequence[Fate], original: bytes
 ) -> bytes:
-    """The whole report as message content, LF line ends; intake adds Received:, Date: and Message-ID:.
+    """The whole report as message content, LF line ends; intake adds Received: and Message-ID:.
 
     `text` is the template's, expanded; `original` the message, or its headers where `order.headers_only`.
     """
@@ -115,6 +116,7 @@ def format_report(
 def _headers(order: Order, subject: Subject, template: Template) -> list[str]:
     titled = order.for_postmaster and template.postmaster_subject
     lines = [
+        f"Date: {subject.now}",
         f"From: {template.sender}",
         f"Subject: {template.postmaster_subject if titled else template.subject}",
         f"To: {quote_local(order.recipient)}",

@@ -222,6 +222,7 @@ class Reporting:
             queue_id=message.queue_id,
             sender=envelope.sender or f"{MAILER_DAEMON}@{rules.origin}",
             arrived=_date(message.arrived),
+            now=_date(self._clock.now()),
             envid=envelope.envid,
             host=rules.host,
             mail_name=rules.mail_name,

@@ -6,6 +6,7 @@ import argparse
 import os
 import pwd
 import socket
+import stat
 import sys
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,7 @@ from seawall.config.settings import ConfigTrouble
 from seawall.run.listeners import ListenTrouble
 from seawall.run.privileges import PrivilegeTrouble, is_root
 from seawall.run.serve import Server
-from seawall.run.site import StartTrouble
+from seawall.run.site import OWN, PidFile, Site, StartTrouble
 
 FIRST_PORT = 2525
 PORTS = 50
@@ -37,11 +38,32 @@ def free_port(wanted: int) -> int:
 
 
 def account(directory: Path) -> pwd.struct_passwd:
-    """Whose mail it is: the user that runs us; for root the owner of the directory around the demo, or nobody."""
+    """Whose mail it is: the user that runs us; for root the owner of the directory around the demo, or nobody.
+
+    Raises StartTrouble where that user cannot come into the directory.
+    """
     if not is_root():
         return pwd.getpwuid(os.geteuid())
     owner = directory.parent.stat().st_uid
-    return pwd.getpwuid(owner) if owner != 0 else pwd.getpwnam("nobody")
+    user = pwd.getpwuid(owner) if owner != 0 else pwd.getpwnam("nobody")
+    for place in directory.parents:
+        status = place.stat()
+        asked = stat.S_IXUSR if status.st_uid == user.pw_uid else stat.S_IXOTH
+        if not status.st_mode & asked:
+            raise StartTrouble(
+                f"the demo runs as {user.pw_name}, who may not enter {place}: choose another --directory"
+            )
+    return user
+
+
+def refuse_second(directory: Path) -> None:
+    """Raises StartTrouble where a demo runs in the directory already: its configuration must stay as it is."""
+    pid_file = PidFile(Site(directory / "spool" / OWN, directory / "state" / OWN, None))
+    pid = pid_file.holder()
+    if pid:
+        raise StartTrouble(
+            f"a demo runs in {directory} already (pid {pid}): Ctrl-C there ends it, or choose another --directory", 75
+        )
 
 
 def write_configuration(directory: Path, port: int, owner: pwd.struct_passwd) -> Path:
@@ -97,6 +119,8 @@ def main(arguments: list[str]) -> int:
         )
         return exits.UNAVAILABLE
     try:
+        refuse_second(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         etc = write_configuration(directory, port, account(directory))
         server = Server(str(etc), "", None)
         return server.run(lambda _: print(what_to_try(directory, port), flush=True))

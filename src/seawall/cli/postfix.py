@@ -41,13 +41,20 @@ class Hand:
         if self.root:
             command += ["--root", self.root]
         server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # no terminal: the log goes to its file or to syslog
+            start_new_session=True,
+            text=True,
+            errors="replace",
         )
-        line = server.stdout.readline() if server.stdout else ""
-        if not line.startswith("seawall: ready"):
-            return server.wait() or exits.SOFTWARE
-        self.say("starting the Postfix mail system")
-        return exits.OK
+        for line in server.stdout or ():
+            if line.startswith("seawall: ready"):
+                self.say("starting the Postfix mail system")
+                return exits.OK
+            sys.stderr.write(line)
+        return server.wait() or exits.SOFTWARE
 
     def stop(self) -> int:
         """Let sessions end, then the server; returns once it has ended."""
@@ -56,7 +63,8 @@ class Hand:
             self.say("the Postfix mail system is not running")
             return 1
         self.say("stopping the Postfix mail system")
-        os.kill(pid, signal.SIGTERM)
+        if self.pid_file.is_served():
+            os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + PATIENCE
         while self.pid_file.holder():
             if time.monotonic() > end:
@@ -68,7 +76,7 @@ class Hand:
     def reload(self) -> int:
         """Read the configuration anew; an invalid one is refused here already."""
         pid = self.pid_file.holder()
-        if not pid:
+        if not pid or not self.pid_file.is_served():
             self.say("the Postfix mail system is not running")
             return 1
         os.kill(pid, signal.SIGHUP)

@@ -59,7 +59,7 @@ def judge(ending: Ending, command: str) -> tuple[str, str] | None:
         return None
     chosen = _STATUS_TEXT.match(output)
     if chosen is not None and not chosen.group(1).startswith("2"):
-        return chosen.group(1), (chosen.group(2) or "").strip()
+        return chosen.group(1), chosen.group(2) or ""
     if ending.code in EXITS:
         status, text = EXITS[ending.code]
         return status, text + tail

@@ -8,7 +8,7 @@ import msgspec
 
 from seawall.delivery.aliases import deliver_alias
 from seawall.delivery.command import deliver_command
-from seawall.delivery.lists import deliver_forward, deliver_include
+from seawall.delivery.lists import CONFIGURATION, deliver_forward, deliver_include
 from seawall.delivery.mailboxes import deliver_file, deliver_mailbox, deliver_unknown, home_is_there
 from seawall.delivery.point import ALIAS, DEEPEST, INCLUDE, Point
 from seawall.delivery.trouble import StoreTrouble, failed
@@ -65,7 +65,7 @@ class Expansion:
         """One recipient: the first, or one that an expansion led to.  local(8) recipient.c"""
         work = self.work
         point = point.deeper()
-        if point.level > DEEPEST:
+        if point.level > DEEPEST + 2:  # an alias that loops is told of by name, one step further down
             work.warn(f"recipient nesting limit exceeded for {point.address}")
             return work.fail("5.4.6", "recipient nesting limit exceeded")
         if not work.first_time("recipient", point.level, point.address):
@@ -131,9 +131,11 @@ class Expansion:
 
     async def _home_file(self, point: Point, entry: str) -> bool:
         if not entry.startswith("~/"):
-            return self.work.fail("5.1.3", f"bad home directory syntax for: {entry}")
+            self.work.warn(f"bad home directory syntax for: {entry}")
+            return self.work.fail("5.3.5", CONFIGURATION)
         if point.rights.home is None:
-            return self.work.fail("5.1.3", f"unknown home directory for: {entry}")
+            self.work.warn(f"unknown home directory for: {entry}")
+            return self.work.fail("5.3.5", CONFIGURATION)
         return await deliver_file(self.work, point, point.rights.home.rstrip("/") + entry[1:])
 
     async def address(self, point: Point, entry: str) -> bool:

@@ -140,15 +140,19 @@ async def deliver_file(work: Work, point: Point, path: str) -> bool:
     rules, content = work.parts.rules, work.job.content
     head = work.head(point, "file", opening=True)
     locking = replace(rules.locking, dotlock_may_fail=True)
+    warnings: list[str] = []
 
     def store() -> None:
         try:
-            mbox.append(path, head, content, locking, Checks(regular=False), rules.mailbox_size_limit)
+            warnings.extend(mbox.append(path, head, content, locking, Checks(regular=False), rules.mailbox_size_limit))
         except StoreTrouble as trouble:
             text = f"cannot append message to file {path}: {trouble.text}"
             raise StoreTrouble(trouble.status, text, trouble.cause) from trouble
 
-    return await as_user(work, point, "file", store, f"delivered to file: {path}")
+    again = await as_user(work, point, "file", store, f"delivered to file: {path}")
+    for warning in warnings:
+        work.warn(warning)
+    return again
 
 
 async def deliver_unknown(work: Work, point: Point, resolve: DeliverAddress) -> bool:

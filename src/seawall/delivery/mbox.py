@@ -61,26 +61,44 @@ def append(
 
     `limit` is the most bytes that the file may have, 0 for no limit.  Returns warnings; raises StoreTrouble.
     """
-    descriptor, created = _open(path, checks)
     warnings: list[str] = []
+    dotted = "dotlock" in locking.styles and _may_lock(path) and _dot_lock(path, locking, checks, warnings)
     try:
-        status = os.fstat(descriptor)
-        regular = stat.S_ISREG(status.st_mode)
-        locked = regular and _lock(path, descriptor, locking, checks, warnings)
+        descriptor, created = _open(path, checks)
         try:
-            _inspect(path, descriptor, checks)
-            start = os.lseek(descriptor, 0, os.SEEK_END) if regular else 0
-            _copy(descriptor, head, content, start, regular=regular, limit=limit)
+            _append(path, descriptor, head, content, locking, checks, limit)
             if created:
                 fsync_directory(os.path.dirname(path) or "/")
         except OSError as trouble:
             raise StoreTrouble.from_errno(trouble, "4.3.0", f"sync directory of {path}") from trouble
         finally:
-            if locked:
-                _unlock(path)
+            os.close(descriptor)
     finally:
-        os.close(descriptor)
+        if dotted:
+            _unlock(path)
     return warnings
+
+
+def _append(
+    path: str, descriptor: int, head: bytes, content: Content, locking: Locking, checks: Checks, limit: int
+) -> None:
+    """Lock the open file, look at it once more, and write."""
+    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    if regular:
+        for style in ("flock", "fcntl"):
+            if style in locking.styles:
+                _kernel_lock(descriptor, style, locking, checks)
+    _inspect(path, descriptor, checks)
+    start = os.lseek(descriptor, 0, os.SEEK_END) if regular else 0
+    _copy(descriptor, head, content, start, regular=regular, limit=limit)
+
+
+def _may_lock(path: str) -> bool:
+    """True for a file, or for one that is still to be made; a device gets no lock file beside it."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _open(path: str, checks: Checks) -> tuple[int, bool]:
@@ -170,46 +188,21 @@ def _cut_back(descriptor: int, start: int, regular: bool) -> None:
         os.ftruncate(descriptor, start)
 
 
-def _lock(path: str, descriptor: int, locking: Locking, checks: Checks, warnings: list[str]) -> bool:
-    """Take every lock asked for.  True where a dot lock must be removed afterwards."""
-    dotted = False
-    if "dotlock" in locking.styles:
-        try:
-            _dot_lock(path + ".lock", locking)
-            dotted = True
-        except OSError as trouble:
-            reason = f"unable to create lock file {path}.lock: {os.strerror(trouble.errno or 0)}"
-            if trouble.errno == errno.EEXIST or not locking.dotlock_may_fail:
-                number = errno.EAGAIN if trouble.errno == errno.EEXIST else trouble.errno or 0
-                raise StoreTrouble(STATUS_OF_ERRNO.get(number, checks.default_status), reason, number) from trouble
-            warnings.append(reason)
+def _dot_lock(path: str, locking: Locking, checks: Checks, warnings: list[str]) -> bool:
+    """Make the lock file; False where it cannot be made and need not."""
     try:
-        for style in ("flock", "fcntl"):
-            if style in locking.styles:
-                _kernel_lock(descriptor, style, locking)
+        _make_lock_file(path + ".lock", locking)
+        return True
     except OSError as trouble:
-        if dotted:
-            _unlock(path)
-        reason = "unable to lock for exclusive access"
-        raise StoreTrouble.from_errno(trouble, checks.default_status, reason) from trouble
-    return dotted
+        reason = f"unable to create lock file {path}.lock: {os.strerror(trouble.errno or 0)}"
+        if trouble.errno == errno.EEXIST or not locking.dotlock_may_fail:
+            number = errno.EAGAIN if trouble.errno == errno.EEXIST else trouble.errno or 0
+            raise StoreTrouble(STATUS_OF_ERRNO.get(number, checks.default_status), reason, number) from trouble
+        warnings.append(reason)
+        return False
 
 
-def _kernel_lock(descriptor: int, style: str, locking: Locking) -> None:
-    for attempt in range(1, max(locking.attempts, 1) + 1):
-        try:
-            if style == "flock":
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            else:
-                fcntl.fcntl(descriptor, _F_OFD_SETLK, _WHOLE_FILE)
-            return
-        except OSError as trouble:
-            if trouble.errno not in (errno.EAGAIN, errno.EACCES) or attempt == max(locking.attempts, 1):
-                raise
-        locking.sleep(locking.delay)
-
-
-def _dot_lock(path: str, locking: Locking) -> None:
+def _make_lock_file(path: str, locking: Locking) -> None:
     for attempt in range(1, max(locking.attempts, 1) + 1):
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
@@ -222,6 +215,21 @@ def _dot_lock(path: str, locking: Locking) -> None:
                 os.unlink(path)
         except FileNotFoundError:
             continue
+        locking.sleep(locking.delay)
+
+
+def _kernel_lock(descriptor: int, style: str, locking: Locking, checks: Checks) -> None:
+    for attempt in range(1, max(locking.attempts, 1) + 1):
+        try:
+            if style == "flock":
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                fcntl.fcntl(descriptor, _F_OFD_SETLK, _WHOLE_FILE)
+            return
+        except OSError as trouble:
+            if trouble.errno not in (errno.EAGAIN, errno.EACCES) or attempt == max(locking.attempts, 1):
+                reason = "unable to lock for exclusive access"
+                raise StoreTrouble.from_errno(trouble, checks.default_status, reason) from trouble
         locking.sleep(locking.delay)
 
 

@@ -22,7 +22,8 @@ from seawall.delivery.connections import Wire, connect, connect_unix
 from seawall.delivery.smtp_rules import ClientRules, TlsLevel, client_context, port_of, read_client_rules
 from seawall.delivery.smtp_session import Peer, Session, SessionFailed, Why
 from seawall.delivery.trouble import as_deferred, failed
-from seawall.journal.record import Journal, Record
+from seawall.journal.record import Journal
+from seawall.journal.records.delivery import ServerSkipped
 from seawall.mail.envelope import Recipient
 from seawall.mail.job import Job
 from seawall.mail.outcome import Delivered, Delivery, Outcome
@@ -39,18 +40,6 @@ class Exchanges(Protocol):
     async def find(self, destination: Destination, *, loops_matter: bool = True) -> list[Target] | NoTarget:
         """Addresses in order, or why there is none."""
         ...
-
-
-class Skipped(Record, frozen=True, tag=True, kw_only=True):
-    """A server that did not take the mail while another may: told to the log alone."""
-
-    program = "smtp"
-    queue_id: str
-    reason: str
-
-    def text(self) -> str:
-        """``ID: host x said: 450 …``, or the failed connection alone."""
-        return f"{self.queue_id}: {self.reason}" if self.queue_id else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,4 +291,4 @@ class _Attempt:
             self._settle(at, why.outcome(peer.relay))
 
     def _skip(self, queue_id: str, why: Why) -> None:
-        self.journal.write(Skipped(at=self.clock.now(), queue_id=queue_id, reason=why.text))
+        self.journal.write(ServerSkipped(at=self.clock.now(), queue_id=queue_id, reason=why.text))

@@ -150,7 +150,7 @@ class Session:
         if not reply.is_success:
             if level >= TlsLevel.ENCRYPT:
                 text = f"TLS is required, but host {name} refused to start TLS: {reply.text}"
-                raise SessionFailed(Why("4.7.4", text, self.peer.host, reply.text))
+                raise SessionFailed(Why(reply.status, text, self.peer.host, reply.text))
             return
         await self._handshake(level, context)
         await self._hello(says_esmtp=True)
@@ -270,10 +270,8 @@ class Session:
         """``host x[..] said: 550 … (in reply to RCPT TO command)``"""
         text = f"host {self.peer.name} said: {reply.text} (in reply to {reply.step.value})"
         status = reply.status
-        if not 400 <= reply.code < 600:
+        if reply.is_success:
             status, text = "5.5.0", f"Protocol error: {text}"
-        if reply.step is Step.RCPT and reply.code == 552:
-            status = "4" + status[1:]  # RFC 5321 §4.5.3.1.10: too many recipients, whatever the first digit says
         return Why(status, text, self.peer.host, reply.text, site_down=False)
 
     def _refused(self, reply: ServerReply, *, temporary: bool = False) -> None:

@@ -19,7 +19,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -166,7 +166,7 @@ def _child(request: Request, descriptors: list[int]) -> int:
         _exec(request)
     except OSError as trouble:
         os.write(2, f"local: fatal: {doing}: {os.strerror(trouble.errno or 0)}\n".encode("utf-8", "surrogateescape"))
-    return 1
+    return 75
 
 
 @dataclass(slots=True)
@@ -246,10 +246,15 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def start_spawner() -> socket.socket:
+def _nothing() -> None:
+    """Nothing to give up."""
+
+
+def start_spawner(prepare: Callable[[], None] = _nothing) -> socket.socket:
     """Fork the spawner; the delivery process's end of the socket to it.
 
-    Call this before any thread or event loop exists.  The spawner ends when that socket is closed.
+    Call this before any thread or event loop exists.  `prepare` is the first that the spawner does: giving up what it
+    does not need of root's power.  The spawner ends when that socket is closed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (ours, theirs):
@@ -260,6 +265,7 @@ def start_spawner() -> socket.socket:
         code = 70
         try:
             ours.close()
+            prepare()
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

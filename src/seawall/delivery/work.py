@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from seawall.delivery.rules import Rules
 from seawall.delivery.trouble import StoreTrouble, delivered, failed
 from seawall.delivery.writers import Writers
 from seawall.journal.record import Journal, Warned
-from seawall.linux.identity import IdentityTrouble
+from seawall.linux.identity import Identity, IdentityTrouble
 from seawall.linux.users import User
 from seawall.mail.address import fold, quote_local
 from seawall.mail.envelope import Recipient
@@ -185,10 +186,19 @@ async def as_user(work: Work, point: Point, kind: str, function: Callable[[], No
     try:
         await work.parts.writers.run_as(point.rights.identity, function)
     except StoreTrouble as trouble:
+        if trouble.cause == errno.EACCES and kind == "maildir":
+            work.warn(access_problem(point.rights.identity, trouble.text))
+            work.warn("perhaps you need to create the maildirs in advance")
         return work.fail(trouble.status, trouble.text)
     except IdentityTrouble as trouble:
         return work.fail("4.3.0", f"{kind} delivery failed: {trouble}")
     return work.sent(done)
+
+
+def access_problem(identity: Identity, text: str) -> str:
+    """The warning for a Maildir that its owner cannot write to.  local(8) maildir.c"""
+    reason = text.removeprefix("maildir delivery failed: ")
+    return f"maildir access problem for UID/GID={identity.uid}/{identity.gid}: {reason}"
 
 
 def at_last(work: Work, point: Point) -> Point:

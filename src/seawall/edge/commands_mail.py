@@ -6,6 +6,7 @@ import re
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from seawall.edge.commands_plain import goes_on
 from seawall.edge.transaction import Transaction
 from seawall.journal.records.edge import Opened
 from seawall.mail.reply import Reply
@@ -57,7 +58,7 @@ def _mail(session: Session, event: Mail) -> Reply | Work | None:
     attempt.smtputf8 = event.smtputf8
     attempt.sasl_sender = event.auth or ""
     answer = session.edge.judge.mail(attempt)
-    if not isinstance(answer, Verdict):
+    if not goes_on(session, answer):
         return _mail_judged(session, event, answer)
     return _begin(session, event)
 

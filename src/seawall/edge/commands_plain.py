@@ -31,9 +31,14 @@ def helo(session: Session, event: Helo) -> Reply | Work | None:
     before = attempt.helo
     attempt.helo = event.name
     answer = session.edge.judge.helo(attempt)
-    if answer.__class__ is not Verdict:
-        return _judged(session, event, before, answer)
-    return _accept(session, event)
+    if goes_on(session, answer):
+        return _accept(session, event)
+    return _judged(session, event, before, answer)
+
+
+def goes_on(session: Session, answer: object) -> bool:
+    """True for a verdict that is here, lets the client go on, and has nothing for the log."""
+    return isinstance(answer, Verdict) and answer.act is not Act.REJECT and not session.attempt.remarks
 
 
 async def _judged(session: Session, event: Helo, before: str | None, answer: Any) -> Reply | None:
@@ -44,20 +49,20 @@ async def _judged(session: Session, event: Helo, before: str | None, answer: Any
     return _accept(session, event)
 
 
-def _accept(session: Session, event: Helo) -> Reply | None:
+def _accept(session: Session, event: Helo) -> Reply:
     edge = session.edge
     session.forget()
     if event.__class__ is not Ehlo:
-        session.answer(event, edge.profile.helo_reply, edge.profile.helo_wire)
-        return None
+        session.prepared = edge.profile.helo_wire
+        return edge.profile.helo_reply
     session.attempt.protocol = "ESMTP"
     engine = session.engine
     discarded = engine.discarded
     if discarded and (words := without_silence(discarded)):
         session.write(Informed, message=f"discarding EHLO keywords: {' '.join(words)}")
-    wire = edge.profile.ehlo(discarded, edge.mechanisms(session), engine.is_encrypted, session.traits)
-    session.answer(event, edge.profile.helo_reply, wire)
-    return None
+    mechanisms = edge.mechanisms(session)
+    session.prepared = edge.profile.ehlo(discarded, mechanisms, engine.is_encrypted, session.traits)
+    return edge.profile.helo_reply
 
 
 def noop(session: Session, event: Noop) -> Reply:

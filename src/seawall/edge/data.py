@@ -6,8 +6,9 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from seawall.edge.commands_plain import goes_on
 from seawall.mail.reply import Reply
-from seawall.policy.verdict import Act, Verdict
+from seawall.policy.verdict import Act
 from seawall.smtp.events import Bdat, ChunkRead, Data, EndOfData, Fault
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def data(session: Session, event: Data) -> Reply | Work | None:
     attempt = session.attempt
     _for_all(session, "DATA")
     answer = session.edge.judge.data(attempt)
-    if not isinstance(answer, Verdict) or session.traits is session.edge.no_traits:
+    if session.traits is session.edge.no_traits or not goes_on(session, answer):
         return _data_judged(session, answer)
     session.enter_content(by_chunks=False)
     return GO_AHEAD
@@ -48,7 +49,7 @@ def bdat(session: Session, event: Bdat) -> Work | None:
         return None
     _for_all(session, "DATA")
     answer = session.edge.judge.data(session.attempt)
-    if not isinstance(answer, Verdict) or session.traits is session.edge.no_traits:
+    if session.traits is session.edge.no_traits or not goes_on(session, answer):
         return _bdat_judged(session, answer)
     session.enter_content(by_chunks=True)
     session.engine.take_chunk()

@@ -46,6 +46,7 @@ class Session(Arrival):
         "forwarded",
         "junk",
         "mechanism",
+        "prepared",
         "transaction",
     )
 
@@ -62,6 +63,8 @@ class Session(Arrival):
         self.exchange: Exchange | None = None
         self.mechanism = ""
         """The word of AUTH, safe to print."""
+        self.prepared: bytes | None = None
+        """The bytes of the reply that comes next, where they are ready."""
         self._begun: Command | None = None
         self._ends = False
 
@@ -175,9 +178,10 @@ class Session(Arrival):
 
     # Replies
 
-    def answer(self, event: Command | None, reply: Reply, wire: bytes | None = None) -> None:
+    def answer(self, event: Command | None, reply: Reply) -> None:
         """Reply to an event, count, slow down or hang up who makes too many errors."""
         profile = self.edge.profile
+        wire, self.prepared = self.prepared, None
         if reply.code >= 400 and (profile.soft_bounce or profile.footer is not None):
             reply = self.edge.dress(reply, self.attempt)
             wire = None
@@ -356,7 +360,7 @@ class Session(Arrival):
     def _tell_end(self) -> None:
         where = self.where
         if self.cause and where in (IN_DATA, IN_BDAT):
-            size = self.engine.size + self.engine.waiting
+            size = self.engine.content_so_far
             after = where.partition(" ")[0]
             self.write(records.Aborted, cause=self.cause, after=after, size=size, queue_id=self.attempt.queue_id)
         elif self.cause and (where != END_OF_MESSAGE or self.cause != LOST):

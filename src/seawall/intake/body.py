@@ -84,11 +84,12 @@ class BodyPass:
             return
         if self._header and line.startswith((b" ", b"\t")):
             if self._header_size < self._header_limit:
-                self._header.append(line)
+                self._header.append(line.partition(b"\0")[0])
                 self._header_size += len(line) + 1
             return
         await self._flush()
         if is_header(line):
+            line = line.partition(b"\0")[0]
             self._header = [line]
             self._header_size = len(line)
             return

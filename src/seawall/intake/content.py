@@ -7,7 +7,9 @@ the fsync belongs to whoever puts the message to rest.
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 
 from seawall.mail.headers import block_end
 from seawall.mail.message import Content, FileSlice
@@ -22,6 +24,18 @@ SLICE = 256 * 1024
 MEMORY_BUDGET = 64 * 1024 * 1024
 """Bytes that all messages of one process may hold in memory, ours: a thousand full ones.  Beyond it, what comes goes
 to files at once, so that a flood of half-sent messages cannot fill the memory."""
+
+
+def _nameless(directory: str) -> int:
+    """A new file without a name in `directory`; on a file system that has no O_TMPFILE, one whose name is gone at once."""
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as trouble:
+        if trouble.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise
+    descriptor, path = tempfile.mkstemp(prefix="incoming.", dir=directory)
+    os.unlink(path)
+    return descriptor
 
 
 class InFlight:
@@ -117,7 +131,7 @@ class Incoming:
     def _spill(self, data: bytes) -> None:
         try:
             if self.descriptor < 0:
-                self.descriptor = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                self.descriptor = _nameless(self._directory)
             rest = memoryview(data)
             while rest:
                 done = os.write(self.descriptor, rest[:SLICE])

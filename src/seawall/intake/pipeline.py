@@ -24,6 +24,8 @@ from seawall.mail.message import Content, Message
 from seawall.routing.rewrite import Context
 
 _FROM_LINE = re.compile(rb"(>*From [^\n]*\n)", re.IGNORECASE)
+_AFTER_NUL = re.compile(rb"\0[^\n]*")
+"""In a header a NUL ends the line, as it does in Postfix; a body keeps it."""
 
 
 class Pipeline:
@@ -189,6 +191,8 @@ class Pipeline:
             head += b"\n"
         end = block_end(head)
         block, rest = head[:end], head[end:]
+        if b"\0" in block:
+            block = _AFTER_NUL.sub(b"", block)
         is_cut = bool(incoming.spilled) and b"\n" not in rest and (is_header(rest) or rest.startswith((b" ", b"\t")))
         if rest and not rest.startswith(b"\n") and not is_cut:
             rest = b"\n" + rest
@@ -197,9 +201,10 @@ class Pipeline:
     def _context(self) -> Context | None:
         """Whose domain completes addresses in headers; None where they are left alone.
 
-        postconf(5) local_header_rewrite_clients, remote_header_rewrite_domain
+        postconf(5) local_header_rewrite_clients, remote_header_rewrite_domain.  What local(8) forwards keeps the
+        context in which it came.
         """
-        if self._submission.origin.is_local or self._internal:
+        if self._submission.origin.is_local:
             return Context.LOCAL
         return Context.REMOTE if self._rules.headers.remote_context else None
 

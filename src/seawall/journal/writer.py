@@ -113,9 +113,12 @@ class TerminalSink:
         self._form = form
 
     def take(self, records: Sequence[Record]) -> None:
-        """Print each record."""
-        sys.stderr.write("".join(self._form.line(record) + "\n" for record in records))
-        sys.stderr.flush()
+        """Print each record; where nobody reads any more, they are dropped."""
+        try:
+            sys.stderr.write("".join(self._form.line(record) + "\n" for record in records))
+            sys.stderr.flush()
+        except OSError:
+            return
 
 
 class FunctionSink:

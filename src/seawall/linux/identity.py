@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from seawall.linux import capabilities
+
 STUCK_EXIT: Final = 70
 """Exit code (sysexits(3) EX_SOFTWARE) of a process in which a thread could not become itself again."""
 
@@ -65,14 +67,7 @@ def can_borrow() -> bool:
     """True where threads may take identities: a machine with known call numbers, and root or CAP_SETUID and CAP_SETGID."""
     if platform.machine() not in _NUMBERS:
         return False
-    if os.geteuid() == 0:
-        return True
-    needed = (1 << 6) | (1 << 7)  # CAP_SETGID, CAP_SETUID.  capability.h
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"CapEff:"):
-                return int(line.split()[1], 16) & needed == needed
-    return False
+    return os.geteuid() == 0 or capabilities.effective() >= {capabilities.SETUID, capabilities.SETGID}
 
 
 def _groups(numbers: _Numbers) -> tuple[int, ...]:
@@ -108,14 +103,19 @@ def current() -> tuple[int, int, tuple[int, ...]]:
 class Borrower:
     """Lends the identity of a recipient to threads of this process.
 
-    Made once, before any thread borrows: it remembers who the process is.  Where the process runs as an ordinary
-    user, only that user's own identity can be had, and `borrowed` of another raises IdentityTrouble.
+    Made once, before any thread borrows: it remembers who the process is (`remember` again where that changes
+    afterwards).  Where the process runs as an ordinary user, only that user's own identity can be had, and `borrowed`
+    of another raises IdentityTrouble.
     """
 
     def __init__(self) -> None:
+        self._numbers = _NUMBERS.get(platform.machine())
+        self.remember()
+
+    def remember(self) -> None:
+        """Take note of who the process is now."""
         self.may_change = can_borrow()
         self.own_uid = os.geteuid()
-        self._numbers = _NUMBERS.get(platform.machine())
         self._own = (self.own_uid, os.getegid(), tuple(os.getgroups()))
 
     def can_be(self, identity: Identity) -> bool:
@@ -162,7 +162,8 @@ class Borrower:
 def become(identity: Identity) -> None:
     """Be `identity` for good: the whole process, all three user ids and group ids.  For a child without threads.
 
-    A process that already is this user and may not change groups keeps those it has.  Raises IdentityTrouble.
+    Whoever is not root afterwards has no capability either.  A process that already is this user and may not change
+    groups keeps those it has.  Raises IdentityTrouble.
     """
     if not can_borrow() and os.geteuid() == identity.uid:
         return
@@ -170,6 +171,8 @@ def become(identity: Identity) -> None:
         os.setgroups([identity.gid])
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
+        if identity.uid != 0:
+            capabilities.hold_only(())
     except OSError as trouble:
         raise IdentityTrouble(f"cannot become uid {identity.uid} gid {identity.gid}: {trouble.strerror}") from trouble
     if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:

@@ -47,12 +47,15 @@ class Hit:
         return f"<{self.reply_name}>: {self.stage.reply_class}"
 
     def reply(self, code: int, status: str, otherwise: str) -> Reply:
-        """The refusal with the table's own text, if it has one; an enhanced status may open it.  dsn_split(3)"""
-        text = self.text
-        found = _STATUS.match(text)
-        if found:
-            status, text = found.group(1), text[found.end() :]
+        """The refusal with the table's own text, if it has one; an enhanced status may open it."""
+        status, text = split_status(self.text, status)
         return Reply(code, fix_status(status, self.stage.reply_class), f"{self.named} rejected: {text or otherwise}")
+
+
+def split_status(text: str, status: str) -> tuple[str, str]:
+    """(enhanced status, rest) of a text that may open with one; `status` where it does not.  dsn_split(3)"""
+    found = _STATUS.match(text)
+    return (found.group(1), text[found.end() :]) if found else (status, text)
 
 
 def judge_value(bench: Bench, stage: Stage, attempt: Attempt, table: str, value: str, key: str) -> Answer:

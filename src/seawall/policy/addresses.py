@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from seawall.dns.answers import Answer, Found
 from seawall.dns.hostnames import is_fqdn, to_ascii
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench
 from seawall.policy.by_helo import tempfail_act
-from seawall.policy.domains import Status, takes_mail
+from seawall.policy.domains import Status, status_of, takes_mail
 from seawall.policy.evaluate import lookup_error
 from seawall.policy.facts import Facts
 from seawall.policy.reasons import Reason
@@ -54,16 +55,31 @@ class UnknownDomain:
         self._class = reply_class
         self._status = "4.1.8" if reply_class == SENDER else "4.1.2"
 
-    async def judge(self, address: str, other: str | None) -> Verdict:
+    def judge(self, address: str, other: str | None) -> Verdict | Awaitable[Verdict]:
         """`other` is the sender where `address` is the recipient, and the other way round: it may choose the route."""
-        route = await route_of(self._facts, address, other)
+        route = self._facts.route(address, other or "")
+        return self._by_route(address, route) if isinstance(route, Route) else self._wait(address, route)
+
+    async def _wait(self, address: str, coming: Awaitable[Route]) -> Verdict:
+        answer = self._by_route(address, await coming)
+        return answer if isinstance(answer, Verdict) else await answer
+
+    def _by_route(self, address: str, route: Route) -> Verdict | Awaitable[Verdict]:
+        """Mail for us needs no DNS; otherwise an MX that is known settles it at once."""
         if route.has_failed:
             return lookup_error(address, route.error)
         domain = route.recipient.rpartition("@")[2]
         if route.is_final or "@" not in route.recipient or (domain.startswith("[") and domain.endswith("]")):
             return DUNNO
-        name = to_ascii(domain) or domain
-        status = await takes_mail(self._facts, name)
+        if is_fqdn(domain):
+            answer = self._facts.ask(domain, "MX")
+            if isinstance(answer, Found) and status_of(answer) is Status.OK:
+                return DUNNO
+            return self._ask(address, domain, answer)
+        return self._ask(address, to_ascii(domain) or domain, None)
+
+    async def _ask(self, address: str, name: str, mx: Answer | Awaitable[Answer] | None) -> Verdict:
+        status = await takes_mail(self._facts, name, mx)
         return DUNNO if status is Status.OK else self._refusal(address, name, status)
 
     def _refusal(self, address: str, name: str, status: Status) -> Verdict:

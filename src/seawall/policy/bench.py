@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
 
+from seawall.config.source import ConfigTrouble
 from seawall.policy.attempt import Attempt
 from seawall.policy.evaluate import Ask, Items, Manner
 from seawall.policy.facts import ClientMatch, Facts
@@ -34,7 +35,7 @@ class Values(Protocol):
         ...
 
 
-class Unserved(Exception):
+class Unserved(ConfigTrouble):
     """A restriction that this release knows and does not serve: the start must stop, because it would refuse mail."""
 
 

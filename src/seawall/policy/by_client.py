@@ -56,23 +56,23 @@ def permit_inet_interfaces(bench: Bench, place: Place) -> Ask:
 
 def permit_mynetworks(bench: Bench, place: Place) -> Ask:
     """The client is in mynetworks.  Asked once a session: neither its address nor its name changes."""
-    name = place.name
+    name, networks = place.name, bench.mynetworks
 
     def permitted(attempt: Attempt) -> Verdict:
         return bench.permit(attempt, name, CLIENT, attempt.client) if bench.permit_log else _PERMIT
 
-    async def ask_later(attempt: Attempt, found: Awaitable[bool]) -> Verdict:
-        inside = attempt.pending.known[mynetworks_key(attempt)] = await found
+    async def ask_later(attempt: Attempt, found: Awaitable[bool], key: object) -> Verdict:
+        inside = attempt.pending.known[key] = await found
         return permitted(attempt) if inside else DUNNO
 
     def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
         known = attempt.pending.known
-        key = mynetworks_key(attempt)
+        key = (networks, attempt.name, attempt.address)
         inside = known.get(key)
         if inside is None:
-            found = bench.mynetworks.test(attempt.name, attempt.address)
+            found = networks.test(attempt.name, attempt.address)
             if not isinstance(found, bool):
-                return ask_later(attempt, found)
+                return ask_later(attempt, found, key)
             inside = known[key] = found
         return permitted(attempt) if inside else DUNNO
 
@@ -80,8 +80,3 @@ def permit_mynetworks(bench: Bench, place: Place) -> Ask:
 
 
 _PERMIT = Verdict(Act.PERMIT, reason="permit", evidence=("mynetworks",))
-
-
-def mynetworks_key(attempt: Attempt) -> tuple[str, str, str]:
-    """The question under which a session remembers whether its client is in mynetworks."""
-    return ("mynetworks", attempt.name, attempt.address)

@@ -16,7 +16,7 @@ from seawall.policy.facts import ClientMatch, host_addresses
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import RECIPIENT
 from seawall.policy.verdict import DUNNO, PERMIT, Act, Verdict
-from seawall.routing.route import Classes
+from seawall.routing.route import Classes, Route
 
 
 class AuthDestination:
@@ -28,7 +28,10 @@ class AuthDestination:
 
     async def allows(self, recipient: str, sender: str | None) -> bool | Verdict:
         """Yes, no, or the verdict on a failed look-up.  smtpd_check.c permit_auth_destination()"""
-        route = await route_of(self._facts, recipient, sender)
+        return self.judge_route(await route_of(self._facts, recipient, sender), recipient)
+
+    def judge_route(self, route: Route, recipient: str) -> bool | Verdict:
+        """The same for a route that is known."""
         if route.has_failed:
             return lookup_error(recipient, route.error)
         if "@" not in route.recipient:
@@ -64,13 +67,10 @@ def defer_unauth_destination(bench: Bench, place: Place) -> Ask:
 
 
 def _unauth_destination(bench: Bench, code: int, status: str) -> Ask:
-    check = AuthDestination(bench)
+    check, facts = AuthDestination(bench), bench.facts
 
-    async def ask(attempt: Attempt) -> Verdict:
-        recipient = attempt.recipient
-        if recipient is None:
-            return DUNNO
-        allowed = await check.allows(recipient, attempt.sender)
+    def judge_route(route: Route, recipient: str) -> Verdict:
+        allowed = check.judge_route(route, recipient)
         if isinstance(allowed, Verdict):
             return allowed
         if allowed:
@@ -78,7 +78,17 @@ def _unauth_destination(bench: Bench, code: int, status: str) -> Ask:
         reply = Reply(code, status, f"<{recipient}>: Relay access denied")
         return Verdict(Act.REJECT, reply, Reason.RELAY_DENIED, (recipient.rpartition("@")[2],))
 
-    return ask
+    async def wait(coming: Awaitable[Route], recipient: str) -> Verdict:
+        return judge_route(await coming, recipient)
+
+    def ask_destination(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
+        recipient = attempt.recipient
+        if recipient is None:
+            return DUNNO
+        route = facts.route(recipient, attempt.sender or "")
+        return judge_route(route, recipient) if isinstance(route, Route) else wait(route, recipient)
+
+    return ask_destination
 
 
 def reject_non_fqdn_recipient(bench: Bench, place: Place) -> Ask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
@@ -37,6 +38,9 @@ from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.tables.search import ACCESS_MAP, Form, Key, Way, domain_keys, network_keys
 from seawall.tables.table import TableTrouble
 from seawall.tables.words import split_words, unbrace
+
+_PLAIN = re.compile(r"[A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[^@]*\Z")
+"""An address that needs no quotes, or is all the same to a pattern."""
 
 
 class AccessTable:
@@ -80,10 +84,13 @@ class AccessTable:
 
     async def ask_mail(self, attempt: Attempt, address: str) -> Verdict | None:
         """By address, domain and user.  access(5) EMAIL ADDRESS PATTERNS"""
-        ways = self._ways if self._has_strings else Way.FULL  # patterns are asked for whole addresses only
         try:
+            if not self._has_strings and _PLAIN.match(address):  # patterns are asked for whole addresses only
+                answer = self._maps.lookup(address)
+                value = answer if answer is None or isinstance(answer, str) else await answer
+                return None if value is None else await self._judge(attempt, value, address)
             found = await self._maps.find_address(
-                address, delimiters=self._delimiters, ways=ways, form=Form.EXTERNAL_FIRST
+                address, delimiters=self._delimiters, ways=self._ways, form=Form.EXTERNAL_FIRST
             )
         except TableTrouble:
             return await self._trouble(attempt, address)

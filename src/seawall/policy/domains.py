@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from enum import IntEnum
 
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
@@ -40,9 +41,12 @@ async def addresses(facts: Facts, host: str) -> Answer:
 
 def status_of(answer: Answer) -> Status:
     """The answer in one word."""
+    if isinstance(answer, Found):
+        for record in answer.records:
+            if not is_null_mx(record):
+                return Status.OK
+        return Status.NULL_MX
     match answer:
-        case Found(records):
-            return Status.OK if any(not is_null_mx(record) for record in records) else Status.NULL_MX
         case TryAgain():
             return Status.RETRY
         case NoData(malformed=True):
@@ -53,7 +57,7 @@ def status_of(answer: Answer) -> Status:
 
 def is_null_mx(record: Resource) -> bool:
     """``MX 0 .``  RFC 7505 §3"""
-    return record.kind == "MX" and record.preference == 0 and record.data in ("", ".")
+    return not record.data and record.kind == "MX" and record.preference == 0
 
 
 def reason_of(answer: Answer) -> str:
@@ -90,11 +94,18 @@ async def exists(facts: Facts, name: str) -> Status:
     return best
 
 
-async def takes_mail(facts: Facts, name: str) -> Status:
-    """MX, else A or AAAA: can mail be sent there?  RFC 5321 §5.1, RFC 7505"""
+async def takes_mail(facts: Facts, name: str, mx: Answer | Awaitable[Answer] | None = None) -> Status:
+    """MX, else A or AAAA: can mail be sent there?  `mx` is the question for the MX where it is asked already.
+
+    RFC 5321 §5.1, RFC 7505
+    """
     best = Status.NOT_FOUND
     for kind in ("MX", *ADDRESSES):
-        status = status_of(await ask(facts, name, kind))
+        if kind == "MX" and mx is not None:
+            answer = mx if isinstance(mx, Found | NoSuchName | NoData | TryAgain) else await mx
+        else:
+            answer = await ask(facts, name, kind)
+        status = status_of(answer)
         if status in (Status.OK, Status.INVALID, Status.NULL_MX):
             return status
         best = max(best, status)

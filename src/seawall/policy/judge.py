@@ -57,9 +57,7 @@ class Judge:
             mynetworks=facts.clients(settings.text("mynetworks"), "mynetworks"),
             permit_log=settings.words("smtpd_log_access_permit_actions"),
         )
-        self.lists: dict[str, Items] = {
-            name: compiler.compile(settings.text(stage.parameter), stage) for name, stage in STAGES.items()
-        }
+        self.lists: dict[str, Items] = {name: compile_list(settings, compiler, name) for name in STAGES}
         self.problems = tuple(compiler.problems)
         """Mistakes in the lists, in Postfix's words: each is a 451 for whoever gets there."""
         self._rewrite_clients = RewriteClients(bench)
@@ -214,6 +212,15 @@ class Judge:
         if route.has_failed:
             return False  # it is told where the address is judged
         return route.is_malformed or not (smtputf8 or route.domain.isascii())
+
+
+def compile_list(settings: Settings, compiler: Compiler, name: str) -> Items:
+    """One list; what is wrong with it as a whole is told with its place."""
+    stage = STAGES[name]
+    try:
+        return compiler.compile(settings.text(stage.parameter), stage)
+    except ConfigTrouble as trouble:
+        raise type(trouble)(trouble.message, trouble.location or settings.where(stage.parameter)) from None
 
 
 def read_classes(settings: Settings) -> dict[str, str]:

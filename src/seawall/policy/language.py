@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from seawall.config.source import ConfigTrouble
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, Unserved, warn
+from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, warn
 from seawall.policy.evaluate import Ask, Item, Items, evaluate, server_error
 from seawall.policy.stages import Stage
 from seawall.policy.verdict import DUNNO, Verdict
@@ -70,7 +71,7 @@ class Compiler:
                 self._values.clear()
             try:
                 items = self.compile(text, stage)
-            except (Unserved, TableUnsupported) as trouble:
+            except (ConfigTrouble, TableUnsupported) as trouble:
                 items = (Item(text, self._broken(str(trouble)), stage.reply_name),)
             self._values[key] = items
         return items

@@ -5,7 +5,7 @@ Names are compared without case.  Old spellings stand behind the new ones; postc
 
 from __future__ import annotations
 
-from seawall.policy import by_client, by_helo, by_recipient, by_sender, by_session, by_table
+from seawall.policy import by_client, by_helo, by_recipient, by_sender, by_session, by_table, dnsbl
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, Unserved
 from seawall.policy.by_table import known_name, known_reverse_name, server_access
@@ -37,15 +37,23 @@ def _reverse(kind: str) -> Restriction:
 
 
 def _helo(kind: str) -> Restriction:
-    return Restriction(server_access(kind, HELO, helo_of, lambda attempt: attempt.helo), Argument.TABLE)
+    return Restriction(server_access(kind, HELO, helo_of, _the_helo), Argument.TABLE)
 
 
 def _sender(kind: str) -> Restriction:
-    return Restriction(server_access(kind, SENDER, sender_of, lambda attempt: attempt.sender), Argument.TABLE)
+    return Restriction(server_access(kind, SENDER, sender_of, _the_sender), Argument.TABLE)
 
 
 def _recipient(kind: str) -> Restriction:
     return Restriction(server_access(kind, RECIPIENT, recipient_of, _the_recipient), Argument.TABLE)
+
+
+def _the_helo(attempt: Attempt) -> str | None:
+    return attempt.helo
+
+
+def _the_sender(attempt: Attempt) -> str | None:
+    return attempt.sender
 
 
 def _the_recipient(attempt: Attempt) -> str | None:
@@ -80,12 +88,12 @@ RESTRICTIONS: Registry = {
     "permit_sasl_authenticated": Restriction(by_session.permit_sasl_authenticated),
     "permit_tls_all_clientcerts": Restriction(by_session.permit_tls_all_clientcerts),
     "permit_tls_clientcerts": Restriction(by_session.permit_tls_clientcerts),
-    "permit_dnswl_client": Restriction(_unserved, Argument.DOMAIN),
-    "permit_rhswl_client": Restriction(_unserved, Argument.DOMAIN),
-    "reject_rbl_client": Restriction(_unserved, Argument.DOMAIN),
-    "reject_rbl": Restriction(_unserved, Argument.DOMAIN),
-    "reject_rhsbl_client": Restriction(_unserved, Argument.DOMAIN),
-    "reject_rhsbl_reverse_client": Restriction(_unserved, Argument.DOMAIN),
+    "permit_dnswl_client": Restriction(dnsbl.permit_dnswl_client, Argument.DOMAIN),
+    "permit_rhswl_client": Restriction(dnsbl.permit_rhswl_client, Argument.DOMAIN),
+    "reject_rbl_client": Restriction(dnsbl.reject_rbl_client, Argument.DOMAIN),
+    "reject_rbl": Restriction(dnsbl.reject_rbl_client, Argument.DOMAIN),
+    "reject_rhsbl_client": Restriction(dnsbl.reject_rhsbl(CLIENT, known_name), Argument.DOMAIN),
+    "reject_rhsbl_reverse_client": Restriction(dnsbl.reject_rhsbl(REVERSE_CLIENT, known_reverse_name), Argument.DOMAIN),
     "reject_unknown_client_hostname": Restriction(by_client.reject_unknown_client_hostname),
     "reject_unknown_client": Restriction(by_client.reject_unknown_client_hostname),
     "reject_unknown_reverse_client_hostname": Restriction(by_client.reject_unknown_reverse_client_hostname),
@@ -100,14 +108,14 @@ RESTRICTIONS: Registry = {
     "reject_non_fqdn_hostname": Restriction(by_helo.reject_non_fqdn_helo_hostname),
     "reject_unknown_helo_hostname": Restriction(by_helo.reject_unknown_helo_hostname),
     "reject_unknown_hostname": Restriction(by_helo.reject_unknown_helo_hostname),
-    "reject_rhsbl_helo": Restriction(_unserved, Argument.DOMAIN),
+    "reject_rhsbl_helo": Restriction(dnsbl.reject_rhsbl(HELO, _the_helo), Argument.DOMAIN),
     # sender
     "check_sender_access": Restriction(by_table.check_sender_access, Argument.TABLE),
     "check_sender_a_access": _sender("A"),
     "check_sender_mx_access": _sender("MX"),
     "check_sender_ns_access": _sender("NS"),
     "reject_non_fqdn_sender": Restriction(by_sender.reject_non_fqdn_sender),
-    "reject_rhsbl_sender": Restriction(_unserved, Argument.DOMAIN),
+    "reject_rhsbl_sender": Restriction(dnsbl.reject_rhsbl(SENDER, _the_sender), Argument.DOMAIN),
     "reject_unknown_sender_domain": Restriction(by_sender.reject_unknown_sender_domain),
     "reject_unknown_address": Restriction(by_sender.reject_unknown_sender_domain),
     "reject_unlisted_sender": Restriction(by_sender.reject_unlisted_sender),
@@ -124,7 +132,7 @@ RESTRICTIONS: Registry = {
     "permit_auth_destination": Restriction(by_recipient.permit_auth_destination),
     "permit_mx_backup": Restriction(by_recipient.permit_mx_backup),
     "reject_non_fqdn_recipient": Restriction(by_recipient.reject_non_fqdn_recipient),
-    "reject_rhsbl_recipient": Restriction(_unserved, Argument.DOMAIN),
+    "reject_rhsbl_recipient": Restriction(dnsbl.reject_rhsbl(RECIPIENT, _the_recipient), Argument.DOMAIN),
     "reject_unauth_destination": Restriction(by_recipient.reject_unauth_destination),
     "defer_unauth_destination": Restriction(by_recipient.defer_unauth_destination),
     "reject_unknown_recipient_domain": Restriction(by_recipient.reject_unknown_recipient_domain),

@@ -29,6 +29,7 @@ from seawall.run import messages as m
 from seawall.run.child import ChildTrouble, Given
 from seawall.run.configuration import services_of, settings_of
 from seawall.run.links import WatcherLink
+from seawall.run.privileges import NONE, Powers
 from seawall.run.serve import MOST_WORKERS
 from seawall.run.site import OWN
 from seawall.spool.places import Places
@@ -134,6 +135,11 @@ class PartBase:
 
     def __init__(self, common: Common) -> None:
         self.common = common
+
+    @property
+    def powers(self) -> Powers:
+        """None of root's."""
+        return NONE
 
     async def begin(self) -> None:
         """Start what every child has."""

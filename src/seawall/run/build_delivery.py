@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import stat
 
 from seawall.config.settings import ConfigTrouble
 from seawall.delivery.agent import DeliveryAgent, System
 from seawall.delivery.spawner import start_spawner
+from seawall.linux import capabilities
 from seawall.run.build import Common, PartBase, make_common
 from seawall.run.child import ChildTrouble, Given
 from seawall.run.links import DeliveryService
+from seawall.run.privileges import ACT_AS_RECIPIENT, RUN_AS_RECIPIENT, Powers, become, find_account
 from seawall.tables.table import TableUnsupported
+
+OF_ROOT = frozenset({capabilities.CHOWN, capabilities.DAC_OVERRIDE})
+"""What local(8) needs, while it acts as root, to give a user his first mailbox file in a folder of root's."""
 
 
 class DeliveryPart(PartBase):
@@ -21,6 +28,26 @@ class DeliveryPart(PartBase):
         super().__init__(common)
         self._system = system
         self._service = DeliveryService(agent.deliver_directly, agent.deliver)
+
+    @property
+    def powers(self) -> Powers:
+        """To be whoever gets the mail; more only where mailbox files lie in a folder that root alone may write to."""
+        return Powers(ACT_AS_RECIPIENT, OF_ROOT if any(map(_is_of_root, self._spools())) else frozenset())
+
+    def _spools(self) -> list[str]:
+        """The folders in which local services keep mailbox files."""
+        found = []
+        for _, service in self.common.services_with("local"):
+            settings = service.settings(self.common.settings)
+            folder = settings.text("mail_spool_directory")
+            if not settings.text("home_mailbox") and not folder.endswith("/"):
+                found.append(settings.path(folder))
+        return found
+
+    async def begin(self) -> None:
+        """Deliver, as whoever we are now."""
+        self._system.borrower.remember()
+        await super().begin()
 
     def linked(self, peer: str, index: int, end: socket.socket) -> None:
         """A worker or the queue manager asks here."""
@@ -41,9 +68,18 @@ class DeliveryPart(PartBase):
         await super().drain(seconds, farewell)
 
 
+def _is_of_root(folder: str) -> bool:
+    """True where neither a group nor everybody may make files there."""
+    try:
+        return not os.stat(folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    except OSError:
+        return False
+
+
 def build_delivery(given: Given) -> DeliveryPart:
     """The delivery process's part.  The spawner is forked first, before there is a thread."""
-    spawner = start_spawner()
+    account = find_account(given.start.user) if given.start.user else None
+    spawner = start_spawner(lambda: become(account, RUN_AS_RECIPIENT) if account is not None else None)
     common = make_common(given)
     try:
         system = System(spawner, common.clock)

@@ -77,20 +77,19 @@ class QueuePart(PartBase):
         )
         self._reporting = Reporting(settings, journal, clock)
         self._jobs = JobLink()
-        self._manager: QueueManager | None = None
-        self._writer: QueueWriter | None = None
+        self._manager, self._intake = self._make_manager()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_manager(self) -> tuple[QueueManager, Cleanup]:
         common = self.common
         hands, disk = Hands(), Disk()
-        self._writer = QueueWriter(common.places, self._announce, disk=disk, hands=hands)
+        writer = QueueWriter(common.places, self._announce, disk=disk, hands=hands)
         intake = Cleanup(
             common.settings,
             self._routing,
             common.tables,
-            self._writer,
+            writer,
             None,
             common.journal,
             common.clock,
@@ -103,22 +102,20 @@ class QueuePart(PartBase):
         return QueueManager(common.places, self._rules, ports, disk=disk, hands=hands), intake
 
     def _announce(self, queue_id: str) -> None:
-        if self._manager is not None:
-            self._manager.announce(queue_id)
+        self._manager.announce(queue_id)
 
     async def begin(self) -> None:
         """Recover the queue, then serve."""
         await super().begin()
         common = self.common
-        self._manager, intake = self._make_manager()
         self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
-        submission = SubmissionServer(intake, common.journal, common.clock, self._size_limit, self._allowed)
+        submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, self._allowed)
         control = Control(self._manager, self._allowed)
         self._servers.append(await serve_control(control, common.places.control_socket))
         self._servers.append(await serve_submission(submission, common.places.submit_socket))
         pickup = Pickup(
             common.places,
-            intake,
+            self._intake,
             common.journal,
             common.clock,
             self._size_limit,
@@ -164,15 +161,14 @@ class QueuePart(PartBase):
     @property
     def sessions(self) -> int:
         """Messages in a delivery attempt."""
-        return len(self._manager.active) if self._manager is not None else 0
+        return len(self._manager.active)
 
     async def drain(self, seconds: float, farewell: bool) -> None:
         """Begin no delivery, let those under way end; the rest is on disk."""
         end = time.monotonic() + seconds
         for server in self._servers:
             server.close()
-        if self._manager is not None:
-            await self._manager.stop(seconds_left(end))
+        await self._manager.stop(seconds_left(end))
         for task in self._tasks:
             task.cancel()
         self._jobs.close()

@@ -36,6 +36,8 @@ from seawall.tables.table import TableUnsupported
 
 SESSIONS_A_GENERATION = 10_000_000
 """Apart from each other by so much, the session numbers of two generations do not meet."""
+MOST_UNANNOUNCED = 100_000
+"""Queue ids that are kept for the next queue manager while there is none."""
 LOGIN_KNOWN = 2.0
 """Seconds that the first greeting waits for Dovecot to name its mechanisms."""
 
@@ -105,11 +107,14 @@ class WorkerPart(PartBase):
         super().__init__(common)
         self._served = {each.position: each for each in served}
         self._direct = DirectLink()
+        writer, flight = QueueWriter(common.places, self._announce), InFlight()
+        self._intakes = {each.position: self._make_intake(each, writer, flight) for each in served}
         self._announcing: Channel[m.LinkMessage] | None = None
+        self._unannounced: list[str] = []
         self._edges: list[Edge] = []
         self._factories: dict[int, Callable[[], Session]] = {}
         self._servers: list[asyncio.Server] = []
-        self._adopted: list[asyncio.Server] = []
+        self._adopted: dict[int, list[asyncio.Server]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         for each in served:
             for text in (*each.plain.profile.warnings, *each.plain.judge.problems):
@@ -122,10 +127,8 @@ class WorkerPart(PartBase):
         start = self.common.given.start
         numbers = itertools.count(SESSIONS_A_GENERATION * (start.generation - 1) + start.index + 1, start.workers)
         patience = Patience(loop.time, loop.call_later)
-        writer = QueueWriter(self.common.places, self._announce)
-        flight = InFlight()
         for each in self._served.values():
-            self._open_service(each, writer, flight, patience, numbers)
+            self._open_service(each, patience, numbers)
         for login in {id(each.login): each.login for each in self._served.values()}.values():
             if isinstance(login, DovecotLogin):
                 self._tasks.append(loop.create_task(login.run()))
@@ -133,11 +136,9 @@ class WorkerPart(PartBase):
         for info, listener in self.common.given.listeners:
             self._servers.append(await self._listen(info, listener))
 
-    def _open_service(
-        self, served: Served, writer: QueueWriter, flight: InFlight, patience: Patience, numbers: Iterator[int]
-    ) -> None:
+    def _make_intake(self, served: Served, writer: QueueWriter, flight: InFlight) -> Cleanup:
         common = self.common
-        intake = Cleanup(
+        return Cleanup(
             served.settings,
             served.routing,
             common.tables,
@@ -148,6 +149,9 @@ class WorkerPart(PartBase):
             common.queue_ids,
             flight=flight,
         )
+
+    def _open_service(self, served: Served, patience: Patience, numbers: Iterator[int]) -> None:
+        common, intake = self.common, self._intakes[served.position]
         sessions: set[Arrival] = set()
 
         def edge(manner: Manner) -> Edge:
@@ -174,9 +178,10 @@ class WorkerPart(PartBase):
         return await loop.create_server(self._factories[info.service], sock=listener, backlog=BACKLOG)
 
     def _announce(self, queue_id: str) -> None:
-        """Tell the queue manager; where it cannot be told now, its next queue run finds the file."""
-        if self._announcing is not None:
-            self._announcing.send(m.Announce(queue_id))
+        """Tell the queue manager, or the next one; what is not told either, a queue run finds."""
+        told = self._announcing is not None and self._announcing.send(m.Announce(queue_id))
+        if not told and len(self._unannounced) < MOST_UNANNOUNCED:
+            self._unannounced.append(queue_id)
 
     def linked(self, peer: str, index: int, end: socket.socket) -> None:
         """The delivery process for the direct way, the queue manager for announcements."""
@@ -184,18 +189,21 @@ class WorkerPart(PartBase):
             self._direct.renew(end)
         else:
             self._announcing = Channel(end, m.LinkMessage, lambda *_: None, lambda: None)
+            owed, self._unannounced = self._unannounced, []
+            for queue_id in owed:
+                self._announce(queue_id)
 
     def adopt(self, index: int, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
         """Accept from a silent neighbour's sockets, or stop doing so."""
-        for server in self._adopted:
+        for server in self._adopted.pop(index, []):
             server.close()
-        self._adopted = []
         if listeners:
-            self._tasks.append(asyncio.get_running_loop().create_task(self._accept_for(listeners)))
+            self._tasks.append(asyncio.get_running_loop().create_task(self._accept_for(index, listeners)))
 
-    async def _accept_for(self, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
+    async def _accept_for(self, index: int, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
+        servers = self._adopted.setdefault(index, [])
         for info, listener in listeners:
-            self._adopted.append(await self._listen(info, listener))
+            servers.append(await self._listen(info, listener))
 
     @property
     def sessions(self) -> int:
@@ -205,7 +213,7 @@ class WorkerPart(PartBase):
     async def drain(self, seconds: float, farewell: bool) -> None:
         """Accept no more; let sessions end, or take leave of them."""
         end = time.monotonic() + seconds
-        for server in (*self._servers, *self._adopted):
+        for server in (*self._servers, *itertools.chain(*self._adopted.values())):
             server.close()
         if farewell:
             for edge in self._edges:
@@ -222,7 +230,6 @@ def build_worker(given: Given) -> WorkerPart:
     common = make_common(given)
     try:
         positions = {info.service for info, _ in given.listeners}
-        served = [_serve(common, at, common.services[at]) for at in sorted(positions)]
+        return WorkerPart(common, [_serve(common, at, common.services[at]) for at in sorted(positions)])
     except (ConfigTrouble, TableUnsupported) as trouble:
         raise ChildTrouble(str(trouble)) from trouble
-    return WorkerPart(common, served)

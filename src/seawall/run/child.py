@@ -1,4 +1,4 @@
-"""What every child process does: take its start message, open, drop privileges, serve, beat, drain, end."""
+"""What every child process does: take its start message, open, drop privileges, wait, serve, beat, drain, end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Protocol
 import msgspec
 
 from seawall.run import messages as m
-from seawall.run.channel import Channel, Codec, receive_now
+from seawall.run.channel import Channel, Codec, receive_now, send_now
 from seawall.run.configuration import settings_of
-from seawall.run.privileges import PrivilegeTrouble, become, find_account
+from seawall.run.privileges import Powers, PrivilegeTrouble, become, find_account
 
 BEAT = 0.5
 """Seconds between two signs of life (docs/design.md: silent for 2 s, a neighbour helps)."""
@@ -34,6 +34,11 @@ class Given:
 
 class Part(Protocol):
     """What `run/build.py` makes for a child: everything privileged is open when it is built."""
+
+    @property
+    def powers(self) -> Powers:
+        """What it keeps of root's power."""
+        ...
 
     async def begin(self) -> None:
         """Serve; returns once ready."""
@@ -92,6 +97,7 @@ class Life:
     def __init__(self, given: Given, part: Part, end: socket.socket) -> None:
         self._given = given
         self._part = part
+        self._may_begin = asyncio.Event()
         self._over = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._has_said_farewell = False
@@ -101,13 +107,16 @@ class Life:
 
     async def live(self) -> None:
         """Serve until drained."""
-        await self._part.begin()
-        self._channel.send(m.Ready(self._given.start.generation, os.getpid()))
-        self._beat_due = self._loop.time()
-        self._beat()
         self._loop.add_signal_handler(signal.SIGTERM, self._drain, 5.0, True)
         for ignored in (signal.SIGINT, signal.SIGHUP):  # the terminal's signals are for the supervisor
             self._loop.add_signal_handler(ignored, lambda: None)
+        self._channel.send(m.Built())
+        await self._may_begin.wait()
+        if self._draining is None:
+            await self._part.begin()
+            self._channel.send(m.Ready(self._given.start.generation, os.getpid()))
+            self._beat_due = self._loop.time()
+            self._beat()
         await self._over.wait()
 
     def _beat(self) -> None:
@@ -118,6 +127,8 @@ class Life:
 
     def _heard(self, message: m.ChannelMessage, descriptors: list[int]) -> None:
         match message:
+            case m.Begin():
+                self._may_begin.set()
             case m.Link():
                 self._part.link(message.peer, message.index, socket.socket(fileno=descriptors.pop(0)))
             case m.Drain():
@@ -137,6 +148,7 @@ class Life:
         self._drain(30.0, True)
 
     def _drain(self, seconds: float, farewell: bool) -> None:
+        self._may_begin.set()
         if self._draining is not None and farewell and not self._has_said_farewell:
             self._draining.cancel()  # a reload's long drain gives way to a stop
             self._draining = None
@@ -162,13 +174,21 @@ def run_child(build: Callable[[Given], Part]) -> int:
         new_loop = loop_factory(given)
         part = build(given)
         if given.start.user:
-            become(find_account(given.start.user))
+            become(find_account(given.start.user), part.powers)
     except (ChildTrouble, PrivilegeTrouble) as trouble:
-        sys.stderr.write(f"seawall {sys.argv[0].rpartition('/')[2]}: {trouble}\n")
-        return 78
+        return _cannot(end, str(trouble))
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_live(given, part, end))
     return 0
+
+
+def _cannot(end: socket.socket, reason: str) -> int:
+    """Tell the supervisor why we cannot serve, for the log and whoever started it; sysexits(3) EX_CONFIG."""
+    try:
+        send_now(end, Codec[m.ChannelMessage](m.ChannelMessage).encode(m.Failed(reason)))
+    except OSError:
+        sys.stderr.write(f"seawall: {reason}\n")
+    return 78
 
 
 async def _live(given: Given, part: Part, end: socket.socket) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from seawall.mail.envelope import Envelope, Recipient
 from seawall.mail.outcome import Delivery, Outcome
 
-VERSION = 1
+VERSION = 2
 """Raised with every change; a child of another version is not talked to."""
 
 
@@ -78,6 +78,20 @@ class Release(msgspec.Struct, frozen=True, tag=True):
     """Supervisor → worker: the neighbour is back."""
 
     index: int
+
+
+class Built(msgspec.Struct, frozen=True, tag=True):
+    """Child → supervisor: the configuration can be served, all that needs privilege is open; waits for `Begin`."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """Child → supervisor, its last word: the configuration cannot be served."""
+
+    reason: str
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → child: serve."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -149,5 +163,5 @@ class Records(msgspec.Struct, frozen=True, tag=True):
     """(at, program, number, kind, queue id, JSON)"""
 
 
-ChannelMessage: TypeAlias = Start | Link | Drain | Adopt | Release | Ready | Beat
+ChannelMessage: TypeAlias = Start | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
 LinkMessage: TypeAlias = Announce | DirectRequest | DirectReply | JobRequest | JobReply | Records

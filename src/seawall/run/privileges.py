@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 from dataclasses import dataclass
 
-PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
-PR_SET_PDEATHSIG = 1
+from seawall.linux import capabilities
 
 
 class PrivilegeTrouble(Exception):
@@ -23,6 +21,25 @@ class Account:
     uid: int
     gid: int
     home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """What a child keeps of root's power.  `in_reserve` comes to life only while a thread acts as root on files.
+
+    `may_gain` lets programs that it runs have the rights of their setuid bits: commands of users need that.
+    """
+
+    acting: frozenset[int] = frozenset()
+    in_reserve: frozenset[int] = frozenset()
+    may_gain: bool = False
+
+
+NONE = Powers()
+ACT_AS_RECIPIENT = frozenset({capabilities.SETUID, capabilities.SETGID})
+"""To write as whoever gets the mail."""
+RUN_AS_RECIPIENT = Powers(ACT_AS_RECIPIENT | {capabilities.KILL}, may_gain=True)
+"""To run a command as him, and to end it when its time is over."""
 
 
 def find_account(name: str) -> Account:
@@ -41,26 +58,44 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def become(account: Account) -> None:
-    """Give up root for good, and check that it is gone.  Raises PrivilegeTrouble."""
+def become(account: Account, powers: Powers = NONE) -> None:
+    """Be this user for good, with his groups, keep nothing but `powers`, and check it.  Raises PrivilegeTrouble.
+
+    His groups count: Debian's saslauthd is open to the group sasl, and its administrators add postfix to it.
+    """
     if not is_root():
         return
     try:
-        os.setgroups([])
+        if powers.acting:
+            _only_thread()
+        capabilities.keep_across_change(bool(powers.acting))
+        os.setgroups(os.getgrouplist(account.name, account.gid))
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)
+        if account.uid == 0:
+            return  # mail_owner = root was the operator's wish
+        capabilities.hold_only(powers.acting, powers.in_reserve)
+        capabilities.keep_across_change(False)
+        if not powers.may_gain:
+            capabilities.forbid_new_privileges()
+        left = capabilities.effective()
     except OSError as trouble:
         raise PrivilegeTrouble(f"cannot become '{account.name}': {trouble.strerror}") from trouble
-    if account.uid != 0:
-        try:
-            os.setuid(0)
-        except OSError:
-            pass
-        else:
-            raise PrivilegeTrouble(f"became '{account.name}', yet could become root again")
-    forbid_new_privileges()
+    if os.getresuid() != (account.uid,) * 3 or left != powers.acting:
+        raise PrivilegeTrouble(f"became '{account.name}', yet kept rights of root's")
+    if not powers.acting:
+        _is_for_good(account)
 
 
-def forbid_new_privileges() -> None:
-    """No program that we exec gains privileges by its file's bits.  prctl(2)"""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+def _only_thread() -> None:
+    """Capabilities are each thread's own: one that exists already would keep root's."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise PrivilegeTrouble("a thread was started before the change to mail_owner")
+
+
+def _is_for_good(account: Account) -> None:
+    try:
+        os.setuid(0)
+    except OSError:
+        return
+    raise PrivilegeTrouble(f"became '{account.name}', yet could become root again")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
 
 from seawall.config.master_cf import Service
 from seawall.config.settings import ConfigTrouble, Settings
-from seawall.config.support import stopping
+from seawall.config.support import bad_values, stopping
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.writer import FileSink, Sink, SyslogSink, TerminalSink
 from seawall.mail.network import Network, parse_network
 from seawall.run import listeners as sockets
 from seawall.run.configuration import Read, read
+from seawall.run.messages import ListenerInfo
 from seawall.run.records import MasterSaid
 from seawall.run.site import PidFile, Site, StartTrouble, open_log, postfix_is_running
 from seawall.run.supervisor import Plan, Supervisor
@@ -24,6 +29,18 @@ MOST_WORKERS = 128
 """More would not find a place in a queue id."""
 SMTP_SERVERS = frozenset({"smtpd", "postscreen"})
 """Commands of master.cf whose inet services we answer on."""
+NEED_A_RESTART = (
+    "queue_directory",
+    "data_directory",
+    "mail_owner",
+    "inet_interfaces",
+    "inet_protocols",
+    "seawall_workers",
+)
+"""Parameters that a reload does not change."""
+
+Group: TypeAlias = tuple[ListenerInfo, list[socket.socket]]
+"""An address, and a socket on it for each worker."""
 
 
 def worker_count(settings: Settings) -> int:
@@ -52,18 +69,17 @@ def addresses_of(found: Read) -> list[sockets.Address]:
 class Server:
     """One run of `seawall serve`: everything between the command line and the supervisor."""
 
-    def __init__(self, directory: str, root: str, overrides: Mapping[str, str] | None, *, quiet: bool = False) -> None:
+    def __init__(self, directory: str, root: str, overrides: Mapping[str, str] | None) -> None:
         self._directory = directory
         self._root = root
         self._overrides = overrides
-        self._quiet = quiet
         self._found = read(directory, root, overrides)
+        """As it was at the start: ports and places stay as it says."""
         self._site = Site.of(self._found.settings)
-        self._sink: Sink = TerminalSink(self._form())
-
-    def _form(self) -> LineFormat:
-        settings = self._found.settings
-        return LineFormat(settings.text("myhostname"), settings.text("syslog_name"), os.getpid())
+        self._groups: list[Group] = []
+        self._lock = -1
+        self._log: int | None = None
+        self._sink: Sink = TerminalSink(_form(self._found.settings))
 
     def say(self, level: str, text: str) -> None:
         """A line of master's in the log."""
@@ -73,26 +89,30 @@ class Server:
     def run(self, ready: Callable[[tuple[str, ...]], None]) -> int:
         """Serve until told to stop; `ready(addresses)` once mail can come.  Raises what keeps a start from happening."""
         settings = self._found.settings
-        stop_for_what_is_not_done(self._found)
+        stop_for_what_cannot_be_served(self._found)
         if postfix_is_running(settings):
             raise StartTrouble("Postfix is running on this configuration: `postfix stop` first, then start Seawall", 75)
         self._site.prepare()
         pid_file = PidFile(self._site)
-        pid_file.take()
+        self._lock = pid_file.take()
         try:
-            plan, names = self._plan()
-            self._sink = self._log_sink()
+            workers = self._listen()
+            plan = self._plan_of(self._found, workers, self._groups)
+            self._use_log(settings)
             self.say(
                 "info", f"daemon started -- version {settings.text('mail_version')}, configuration {self._directory}"
             )
-            supervisor = Supervisor(plan, self.say, lambda: ready(names))
-            code = supervisor.run(self._reload)
+            names = tuple(f"{info.address}:{info.port}" for info, _ in self._groups)
+            trouble = Supervisor(plan, self.say, lambda: ready(names)).run(self._reload)
             self.say("info", "stopped")
-            return code
         finally:
             pid_file.give_back()
+        if trouble:
+            raise StartTrouble(trouble)
+        return 0
 
-    def _plan(self) -> tuple[Plan, tuple[str, ...]]:
+    def _listen(self) -> int:
+        """Open all listening sockets; how many workers are to serve them."""
         found = self._found
         workers = worker_count(found.settings)
         key = secrets.randbits(31) | 1
@@ -100,69 +120,98 @@ class Server:
         if not addresses:
             raise StartTrouble("master.cf has no inet service with smtpd: there is nothing to listen on")
         exempt = exempt_networks(found.settings)
-        groups, sorted_by_kernel = [], True
+        sorted_by_kernel = True
         for address in addresses:
             group, works = sockets.open_group(address, workers, key, exempt)
             sorted_by_kernel = sorted_by_kernel and works
-            groups.append((sockets.describe(address.service, group[0]), group))
+            self._groups.append((sockets.describe(address.service, group[0]), group))
         if not sorted_by_kernel:
             self.say("warning", "this kernel cannot sort connections (SO_ATTACH_REUSEPORT_CBPF): one worker serves")
             workers = 1
-        plan = self._plan_of(found, workers)
-        plan.groups = groups
-        return plan, tuple(f"{info.address}:{info.port}" for info, _ in groups)
+        return workers
 
-    def _plan_of(self, found: Read, workers: int) -> Plan:
+    def _plan_of(self, found: Read, workers: int, groups: list[Group]) -> Plan:
         return Plan(
             configuration=found.configuration,
             root=self._root,
             directory=self._directory,
             user=self._site.account.name if self._site.account else "",
             workers=workers,
-            open_log=lambda: open_log(found.settings, self._site.account),
+            groups=groups,
+            open_log=lambda: self._open_log(found.settings),
+            lock=self._lock,
         )
 
-    def _log_sink(self) -> Sink:
-        descriptor = open_log(self._found.settings, self._site.account)
-        if descriptor is not None:
-            return FileSink(descriptor, self._form())
-        return log_elsewhere(self._form())
+    def _use_log(self, settings: Settings) -> None:
+        """Write to the log that a configuration names, anew where it was rotated.  Raises StartTrouble."""
+        descriptor, before = open_log(settings, self._site.account), self._log
+        self._sink = log_elsewhere(_form(settings)) if descriptor is None else FileSink(descriptor, _form(settings))
+        self._log = descriptor
+        if before is not None:
+            os.close(before)
+
+    def _open_log(self, settings: Settings) -> int | None:
+        """For a child, at any time: a log that cannot be opened any more keeps nobody from serving."""
+        try:
+            return open_log(settings, self._site.account)
+        except StartTrouble as trouble:
+            self.say("warning", str(trouble))
+            return None
 
     def _reload(self) -> Plan | None:
         """A plan for the configuration as it is now; None, and a line in the log, where it is invalid."""
         try:
             found = read(self._directory, self._root, self._overrides)
-            site = Site.of(found.settings)
-            stop_for_what_is_not_done(found)
+            stop_for_what_cannot_be_served(found)
+            groups = self._groups_of(found)
+            self._use_log(found.settings)
         except (ConfigTrouble, StartTrouble) as trouble:
             self.say("error", f"reload: {trouble}; the old configuration stays in use")
             return None
-        self._name_what_needs_a_restart(found, site)
-        old, self._found = self._found, found
-        self._sink = self._log_sink()
-        return self._plan_of(found, worker_count(old.settings))
+        self._name_what_needs_a_restart(found)
+        return self._plan_of(found, len(groups[0][1]), groups)
 
-    def _name_what_needs_a_restart(self, found: Read, site: Site) -> None:
-        for name in ("queue_directory", "data_directory", "mail_owner", "inet_interfaces", "inet_protocols"):
+    def _groups_of(self, found: Read) -> list[Group]:
+        """The sockets that are open, each with the place that its service has in master.cf now.  Raises StartTrouble."""
+        places = {name: at for at, name in _inet(found.services).items()}
+        groups: list[Group] = []
+        for info, group in self._groups:
+            name = _inet(self._found.services)[info.service]
+            if name not in places:
+                raise StartTrouble(f"master.cf has no inet service '{name}' with smtpd any more: this needs a restart")
+            groups.append((msgspec.structs.replace(info, service=places[name]), group))
+        return groups
+
+    def _name_what_needs_a_restart(self, found: Read) -> None:
+        for name in NEED_A_RESTART:
             before, after = self._found.settings.text(name), found.settings.text(name)
             if before != after:
                 self.say("warning", f"reload: {name} changed from '{before}' to '{after}': this needs a restart")
-        if _inet(self._found.services) != _inet(found.services):
-            self.say("warning", "reload: the inet services of master.cf changed: this needs a restart")
+        for name in sorted(set(_inet(found.services).values()) - set(_inet(self._found.services).values())):
+            self.say("warning", f"reload: master.cf has a new inet service '{name}': this needs a restart")
 
 
-def stop_for_what_is_not_done(found: Read) -> None:
-    """A parameter that rejects, filters, signs, encrypts or diverts and is not implemented keeps a server from starting.
+def stop_for_what_cannot_be_served(found: Read) -> None:
+    """A value that cannot be read keeps a server from starting, as it would a Postfix program; and so does a parameter
+    that rejects, filters, signs, encrypts or diverts and is not implemented.
 
     Raises StartTrouble that names each, with file, line, consequence and remedy.
     """
+    wrong = [str(trouble) for trouble in bad_values(found.settings, found.services)]
+    if wrong:
+        raise StartTrouble("\n  ".join(wrong))
     reasons = [str(finding) for finding in stopping(found.settings, found.services)]
     if reasons:
         raise StartTrouble("\n  ".join(["this configuration asks for what Seawall does not do:", *reasons]))
 
 
-def _inet(services: tuple[Service, ...]) -> list[tuple[str, str]]:
-    return [(s.name, s.command) for s in services if s.type == "inet" and s.command in SMTP_SERVERS]
+def _inet(services: tuple[Service, ...]) -> dict[int, str]:
+    """The services that we listen for: places in master.cf, and names."""
+    return {at: s.name for at, s in enumerate(services) if s.type == "inet" and s.command in SMTP_SERVERS}
+
+
+def _form(settings: Settings) -> LineFormat:
+    return LineFormat(settings.text("myhostname"), settings.text("syslog_name"), os.getpid())
 
 
 def log_elsewhere(form: LineFormat) -> Sink:

@@ -45,20 +45,27 @@ class Site:
         return Site(Path(settings.path(queue)) / OWN, Path(settings.path(data)) / OWN, account)
 
     def prepare(self) -> None:
-        """Make the directories that are missing, for mail_owner alone.  Raises StartTrouble."""
-        for place in (self.spool, self.state):
-            try:
-                place.mkdir(parents=True, exist_ok=True)
-                if place == self.spool:
-                    make_places(Places(str(self.spool)), Disk())
-                self._give(place, *(place / name for name in MODES if place == self.spool))
-                place.chmod(0o711 if place == self.spool else 0o700)
-            except OSError as trouble:
-                raise StartTrouble(
-                    f"cannot make {place}: {trouble.strerror}; make it, owned by the user that runs Seawall, "
-                    f"or choose another queue_directory or data_directory",
-                    73,
-                ) from trouble
+        """Make the directories that are missing, for mail_owner alone.  Raises StartTrouble.
+
+        The spool's own folder stays root's: what lies in it (`seawall.pid`, the folders themselves) root must trust.
+        """
+        place = self.spool
+        try:
+            make_places(Places(str(place)), Disk())
+            place.chmod(0o711)
+            if self.account is not None:
+                os.chown(place, 0, 0, follow_symlinks=False)
+            self._give(*(place / name for name in MODES))
+            place = self.state
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o700)
+            self._give(place)
+        except OSError as trouble:
+            raise StartTrouble(
+                f"cannot make {place}: {trouble.strerror}; make it, owned by the user that runs Seawall, "
+                f"or choose another queue_directory or data_directory",
+                73,
+            ) from trouble
 
     def _give(self, *places: Path) -> None:
         """To mail_owner, where we are root."""
@@ -81,28 +88,44 @@ def postfix_is_running(settings: Settings) -> bool:
 
 
 class PidFile:
-    """`seawall.pid` in the spool: locked while a server lives, its process id inside."""
+    """`seawall.pid` in the spool: locked while a server or a child of it lives, the server's process id inside."""
 
     def __init__(self, site: Site) -> None:
         self.path = site.spool / "seawall.pid"
         self._descriptor = -1
 
-    def take(self) -> None:
-        """Lock it and write our id.  Raises StartTrouble where another server has it."""
+    def take(self) -> int:
+        """Lock it and write our id; the locked descriptor.  Raises StartTrouble where another server has it."""
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartTrouble(
-                f"another Seawall (pid {self.holder() or '?'}) serves this spool: `seawall postfix stop` ends it", 75
-            ) from None
+            raise StartTrouble(self._taken(), 75) from None
         except OSError as trouble:
             raise StartTrouble(f"cannot write {self.path}: {trouble.strerror}", 73) from trouble
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        return self._descriptor
+
+    def _taken(self) -> str:
+        pid = self.holder()
+        if not self.is_served():
+            return (
+                f"the Seawall that served this spool (pid {pid}) was killed, and its processes still finish their work: "
+                "start again when they have ended, within 40 seconds"
+            )
+        return f"another Seawall (pid {pid or '?'}) serves this spool: `seawall postfix stop` ends it"
+
+    def is_served(self) -> bool:
+        """False where the server was killed, and only its children hold the lock, until their work is done."""
+        try:
+            with open(f"/proc/{self.holder()}/cmdline", "rb") as file:
+                return b"seawall" in file.read()
+        except OSError:
+            return False
 
     def holder(self) -> int:
-        """The process id of the server that lives, 0 where none does."""
+        """The process id of the server that holds the lock, or did when it was killed; 0 where nobody does."""
         try:
             with self.path.open("rb") as file:
                 try:

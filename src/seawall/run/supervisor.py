@@ -1,7 +1,8 @@
 """master(8): starts the children, hands them sockets and links, watches their beat, replaces, reloads, drains.
 
-The supervisor parses nothing that a client sent.  A reload starts a new generation beside the old one: the new
-workers accept from the same sockets, the old ones finish their sessions with the configuration of their start.
+The supervisor parses nothing that a client sent.  A reload starts a new generation beside the old one.  Where every
+child of it could be built it takes over: the new workers accept from the same sockets, the old ones finish their
+sessions with the configuration of their start.  Where one could not, the old generation goes on.
 """
 
 from __future__ import annotations
@@ -49,18 +50,24 @@ LINKED = (
 )
 """Which children have a pair of their own."""
 ALONE = frozenset({"queue-manager", "watcher"})
-"""Roles of which there is never a second one: on reload the old one ends before the new one starts."""
+"""Roles of which there is never a second one at work: on reload the old one ends before the new one begins."""
 
 
 class State(Enum):
     """Where a child is in its life."""
 
     STARTING = auto()
+    BUILT = auto()
+    """It has all that it needs, and waits for its generation, or for the one whose place it takes."""
+    BEGINNING = auto()
     READY = auto()
     DRAINING = auto()
 
 
-@dataclass(slots=True)
+AT_WORK = frozenset({State.BEGINNING, State.READY})
+
+
+@dataclass(slots=True, eq=False)
 class Child:
     """One child as the supervisor sees it."""
 
@@ -72,13 +79,24 @@ class Child:
     started: float
     heard: float
     state: State = State.STARTING
-    neighbour_helps: bool = False
+    helper: Child | None = None
+    """The neighbour that accepts from its sockets while it is silent."""
     deadline: float = 0.0
+    reason: str = ""
+    """Its last word, where the configuration cannot be served."""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What it is, whatever its generation."""
+        return self.role, self.index
 
 
 @dataclass(slots=True)
 class Plan:
-    """What to run: one generation's configuration, and the groups of listening sockets, which outlive generations."""
+    """What to run: one generation's configuration, and the groups of listening sockets, which outlive generations.
+
+    `lock` is a descriptor that every child inherits: the lock on it lasts until the last of them has ended.
+    """
 
     configuration: m.Configuration
     root: str
@@ -88,6 +106,7 @@ class Plan:
     generation: int = 1
     groups: list[tuple[m.ListenerInfo, list[socket.socket]]] = field(default_factory=list)
     open_log: Callable[[], int | None] = lambda: None
+    lock: int = -1
 
 
 class Supervisor:
@@ -95,22 +114,30 @@ class Supervisor:
 
     def __init__(self, plan: Plan, say: Callable[[str, str], None], ready: Callable[[], None]) -> None:
         self._plan = plan
+        self._next: Plan | None = plan
+        """The plan whose children are not all built yet: that of the start, or of a reload."""
+        self._last_generation = plan.generation
         self._say = say
         self._ready = ready
+        self._serves = False
         self._was_ready = False
+        self._reload_wanted = False
         self._children: list[Child] = []
         self._codec: Codec[m.ChannelMessage] = Codec(m.ChannelMessage)
         self._selector = selectors.DefaultSelector()
         self._restarts: dict[tuple[str, int], float] = {}
         self._due: list[tuple[float, str, int]] = []
         self._stopping = False
-        self._stop_deadline = 0.0
+        self._trouble = ""
         self._reload: Callable[[], Plan | None] = lambda: None
 
     # ---- life -------------------------------------------------------------------------------------------------
 
-    def run(self, reload: Callable[[], Plan | None]) -> int:
-        """Serve until SIGTERM; `reload()` reads the configuration anew, None where it is invalid."""
+    def run(self, reload: Callable[[], Plan | None]) -> str:
+        """Serve until SIGTERM; `reload()` reads the configuration anew, None where it is invalid.
+
+        The result is empty, or why the server could not start.
+        """
         self._reload = reload
         wake, signalled = socket.socketpair()
         for end in (wake, signalled):
@@ -120,8 +147,8 @@ class Supervisor:
             signal.signal(number, lambda *_: None)
         self._selector.register(wake, selectors.EVENT_READ, None)
         for role, index in self._roles():
-            self._spawn(role, index)
-        while self._children or self._due or not self._stopping:
+            self._spawn(role, index, self._plan)
+        while self._children or not self._stopping:
             for key, _ in self._selector.select(0.25):
                 if key.data is None:
                     self._signals(wake.recv(256))
@@ -130,7 +157,7 @@ class Supervisor:
             self._bury()
             self._tend(time.monotonic())
         signal.set_wakeup_fd(-1)
-        return 0
+        return self._trouble
 
     def _roles(self) -> list[tuple[str, int]]:
         workers = [("worker", index) for index in range(self._plan.workers)]
@@ -144,17 +171,12 @@ class Supervisor:
                 self._start_reload()
 
     def _stop(self) -> None:
-        """Drain in the order of the journey: workers first, so that what they accepted finds a queue manager."""
+        """Drain in the order of the journey (`_tend_stop`), so that what workers accepted finds a queue manager."""
         if not self._stopping:
             self._stopping = True
             self._due.clear()
             self._say("info", "stopping: waiting for sessions to end")
-            self._drain_role("worker", 10.0)
-
-    def _drain_role(self, role: str, seconds: float) -> None:
-        for child in self._children:
-            if child.role == role:
-                self._drain(child, seconds)
+            self._abandon()
 
     def _drain(self, child: Child, seconds: float, *, farewell: bool = True) -> None:
         child.state = State.DRAINING
@@ -163,25 +185,21 @@ class Supervisor:
 
     # ---- children ---------------------------------------------------------------------------------------------
 
-    def _spawn(self, role: str, index: int) -> None:
+    def _spawn(self, role: str, index: int, plan: Plan) -> None:
         ours, theirs = pair()
         process = subprocess.Popen(
             [sys.executable, "-m", MODULES[role], str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *([plan.lock] if plan.lock != -1 else [])],
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
         now = time.monotonic()
-        child = Child(role, index, self._plan.generation, process, ours, now, now)
+        child = Child(role, index, plan.generation, process, ours, now, now)
         self._children.append(child)
         self._selector.register(ours, selectors.EVENT_READ, child)
-        self._send_start(child)
-        for peer in list(self._children):
-            if peer is not child and self._are_linked(child, peer):
-                self._link(child, peer)
+        self._send_start(child, plan)
 
-    def _send_start(self, child: Child) -> None:
-        plan = self._plan
+    def _send_start(self, child: Child, plan: Plan) -> None:
         texts = os.memfd_create("seawall-configuration")
         os.write(texts, msgspec.msgpack.encode(plan.configuration))
         log = plan.open_log()
@@ -194,7 +212,7 @@ class Supervisor:
             workers=plan.workers,
             root=plan.root,
             directory=plan.directory,
-            user=plan.user if child.role != "delivery" else "",
+            user=plan.user,
             generation=child.generation,
             listeners=tuple(info for info, _ in groups),
             has_log=log is not None,
@@ -205,18 +223,24 @@ class Supervisor:
         if log is not None:
             os.close(log)
 
-    @staticmethod
-    def _are_linked(one: Child, other: Child) -> bool:
-        if State.DRAINING in (one.state, other.state):
-            return False
-        return (one.role, other.role) in LINKED or (other.role, one.role) in LINKED
+    def _begin(self, child: Child) -> None:
+        """Link a child that is built with all who are at work, and let it serve."""
+        child.state = State.BEGINNING
+        child.started = child.heard = time.monotonic()
+        for peer in self._children:
+            if self._may_ask(child, peer) or self._may_ask(peer, child):
+                ends = pair()
+                self._tell(child, m.Link(peer.role, peer.index), [ends[0].fileno()])
+                self._tell(peer, m.Link(child.role, child.index), [ends[1].fileno()])
+                for end in ends:
+                    end.close()
+        self._tell(child, m.Begin())
 
-    def _link(self, one: Child, other: Child) -> None:
-        ends = pair()
-        self._tell(one, m.Link(other.role, other.index), [ends[0].fileno()])
-        self._tell(other, m.Link(one.role, one.index), [ends[1].fileno()])
-        for end in ends:
-            end.close()
+    @staticmethod
+    def _may_ask(asking: Child, serving: Child) -> bool:
+        """Sessions of an old generation need the new one's services as well: who drains may still ask."""
+        at_work = asking.state in AT_WORK or asking.state is State.DRAINING
+        return (asking.role, serving.role) in LINKED and serving.state in AT_WORK and at_work
 
     def _tell(self, child: Child, message: m.ChannelMessage, descriptors: Sequence[int] = ()) -> None:
         try:
@@ -224,75 +248,109 @@ class Supervisor:
         except OSError:
             return  # its end is noticed by `_bury`; a child that does not read is silent, and replaced for that
 
-    def _hear(self, child: Child) -> None:
+    def _hear(self, child: Child) -> bool:
+        """Take one message; False where there is none."""
+        if child.channel.fileno() == -1:
+            return False
         try:
             data, descriptors = receive_now(child.channel)
         except OSError:
-            return
+            return False
         for descriptor in descriptors:
             os.close(descriptor)
         if not data:
-            self._selector.unregister(child.channel)
-            child.channel.close()
-            return
+            self._forget_channel(child)
+            return False
         child.heard = time.monotonic()
-        match self._codec.decode(data):
+        try:
+            message = self._codec.decode(data)
+        except msgspec.DecodeError:
+            self._say("warning", f"process {child.role} {child.index} says what it may not; killed")
+            child.process.kill()
+            return True
+        match message:
+            case m.Built():
+                self._now_built(child)
+            case m.Failed():
+                child.reason = message.reason
             case m.Ready():
                 self._now_ready(child)
             case _:
                 pass
+        return True
+
+    def _forget_channel(self, child: Child) -> None:
+        if child.channel.fileno() != -1:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+
+    def _now_built(self, child: Child) -> None:
+        if child.state is not State.STARTING:
+            return
+        child.state = State.BUILT
+        if self._next is None or child.generation != self._next.generation:
+            self._begin(child)
+            return
+        built = [c for c in self._children if c.generation == child.generation and c.state is State.BUILT]
+        if len(built) == len(self._roles()):
+            self._change_over(self._next)
 
     def _now_ready(self, child: Child) -> None:
-        if child.state is State.STARTING:
+        if child.state is State.BEGINNING:
             child.state = State.READY
-        for older in self._children:
-            if (older.role, older.index) == (child.role, child.index) and older.generation < child.generation:
+        for older in self._others_at(child):
+            if older.generation < child.generation and older.state is not State.DRAINING:
                 self._drain(older, LONGEST_SESSION if older.role == "worker" else 30.0, farewell=False)
         current = [c for c in self._children if c.generation == self._plan.generation and c.state is State.READY]
         if len(current) == len(self._roles()) and not self._was_ready:
             self._was_ready = True
             self._ready()
 
+    def _others_at(self, child: Child) -> list[Child]:
+        return [c for c in self._children if c.place == child.place and c is not child]
+
     def _bury(self) -> None:
         for child in list(self._children):
             code = child.process.poll()
             if code is None:
                 continue
+            while self._hear(child):
+                pass  # its last words
+            self._forget_channel(child)
             self._children.remove(child)
-            if child.channel.fileno() != -1:
-                self._selector.unregister(child.channel)
-                child.channel.close()
-            successor = any((c.role, c.index) == (child.role, child.index) for c in self._children)
-            if self._stopping or successor:
-                continue
-            if child.state is State.DRAINING:
-                self._spawn(child.role, child.index)
-            else:
-                self._replace_later(child, code)
+            self._release(child)
+            if self._next is not None and child.generation == self._next.generation:
+                self._cannot_change_over(child, code)
+            elif not self._stopping:
+                self._succeed(child, code)
+
+    def _succeed(self, child: Child, code: int) -> None:
+        """Let the one that waits for this place begin, or start another."""
+        for waiting in self._others_at(child):
+            if waiting.state is State.BUILT and waiting.generation == self._plan.generation:
+                self._begin(waiting)
+                return
+        if child.generation == self._plan.generation:
+            self._replace_later(child, code)
 
     def _replace_later(self, child: Child, code: int) -> None:
         """A child that lived is replaced at once; one that dies at once, again and again, less and less often."""
-        if code == 78 and not self._was_ready:
-            self._say("fatal", f"{child.role} {child.index} cannot start; see the message above")
-            self._stopping = True
-            for other in self._children:
-                other.process.kill()
-            return
         now = time.monotonic()
-        place = (child.role, child.index)
         lived = now - child.started
-        wait = 0.0 if lived > 5.0 else min(SLOWEST_RESTART, max(0.1, 2 * self._restarts.get(place, 0.0)))
-        self._restarts[place] = wait
-        how = f"signal {-code}" if code < 0 else f"status {code}"
-        self._say("warning", f"process {child.role} {child.index} (pid {child.process.pid}) ended with {how}; replaced")
-        self._due.append((now + wait, *place))
+        wait = 0.0 if lived > 5.0 else min(SLOWEST_RESTART, max(0.1, 2 * self._restarts.get(child.place, 0.0)))
+        self._restarts[child.place] = wait
+        why = f"ended with {_how(code)}" + (f": {child.reason}" if child.reason else "")
+        self._say("warning", f"process {child.role} {child.index} (pid {child.process.pid}) {why}; replaced")
+        self._due.append((now + wait, *child.place))
 
     # ---- time -------------------------------------------------------------------------------------------------
 
     def _tend(self, now: float) -> None:
         for entry in [entry for entry in self._due if entry[0] <= now]:
             self._due.remove(entry)
-            self._spawn(entry[1], entry[2])
+            place, generation = entry[1:], self._plan.generation
+            if not any(c.place == place and c.generation == generation for c in self._children):
+                self._spawn(*place, self._plan)
         for child in self._children:
             self._tend_child(child, now)
         if self._stopping:
@@ -300,57 +358,99 @@ class Supervisor:
 
     def _tend_child(self, child: Child, now: float) -> None:
         silent = now - child.heard
-        if child.state is State.DRAINING:
-            if now > child.deadline:
+        match child.state:
+            case State.DRAINING:
+                if now > child.deadline:
+                    child.process.kill()
+            case State.STARTING | State.BEGINNING:
+                if silent > STARTING:
+                    child.process.kill()
+            case State.READY if silent > DEAD:
+                self._say("warning", f"process {child.role} {child.index} is silent for {silent:.0f} s; killed")
                 child.process.kill()
-        elif child.state is State.STARTING:
-            if silent > STARTING:
-                child.process.kill()
-        elif silent > DEAD:
-            self._say("warning", f"process {child.role} {child.index} is silent for {silent:.0f} s; killed")
-            child.process.kill()
-            child.heard = now
-        elif child.role == "worker" and (silent > SILENT) != child.neighbour_helps:
-            self._neighbour(child, helps=silent > SILENT)
+                child.heard = now
+            case State.READY if child.role == "worker":
+                if silent > SILENT and child.helper is None:
+                    self._ask_neighbour(child)
+                elif silent <= SILENT:
+                    self._release(child)
+            case _:
+                pass
 
-    def _neighbour(self, child: Child, *, helps: bool) -> None:
-        """Let the next worker accept from a silent one's sockets, or end that."""
-        child.neighbour_helps = helps
+    def _ask_neighbour(self, child: Child) -> None:
+        """Let the next worker accept from a silent one's sockets."""
         others = [c for c in self._children if c.role == "worker" and c.index != child.index and c.state is State.READY]
-        if not others:
-            return
-        neighbour = min(others, key=lambda c: (c.index - child.index) % max(1, self._plan.workers))
-        if helps:
+        if others:
+            child.helper = min(others, key=lambda c: (c.index - child.index) % max(1, self._plan.workers))
             infos = tuple(info for info, _ in self._plan.groups)
             sockets = [group[child.index].fileno() for _, group in self._plan.groups]
-            self._tell(neighbour, m.Adopt(child.index, infos), sockets)
-        else:
-            self._tell(neighbour, m.Release(child.index))
+            self._tell(child.helper, m.Adopt(child.index, infos), sockets)
+
+    def _release(self, child: Child) -> None:
+        """It is back, or gone: what it accepts, nobody else must."""
+        if child.helper is not None:
+            self._tell(child.helper, m.Release(child.index))
+            child.helper = None
 
     def _tend_stop(self) -> None:
-        for roles in (("worker",), ("queue-manager",), ("delivery",), ("watcher",)):
-            here = [child for child in self._children if child.role in roles]
+        for role in ("worker", "queue-manager", "delivery", "watcher"):
+            here = [child for child in self._children if child.role == role]
             if here:
                 for child in here:
-                    if child.state is not State.DRAINING:
+                    if child.state is not State.DRAINING or child.deadline > time.monotonic() + 30.0:
                         self._drain(child, 10.0)
                 return
 
     # ---- reload -----------------------------------------------------------------------------------------------
 
     def _start_reload(self) -> None:
-        plan = self._reload()
+        """Start a generation beside the one that serves; it takes over once every child of it is built."""
+        self._reload_wanted = not self._serves
+        plan = self._reload() if self._serves else None
         if plan is None:
             return
-        plan.generation = self._plan.generation + 1
-        plan.groups = self._plan.groups
-        plan.workers = self._plan.workers
-        self._plan = plan
-        self._say("info", "reload: configuration read")
+        self._abandon()
+        self._last_generation += 1
+        plan.generation = self._last_generation
+        self._next = plan
         for role, index in self._roles():
-            olds = [c for c in self._children if (c.role, c.index) == (role, index) and c.state is not State.DRAINING]
-            if role in ALONE and olds:
-                for old in olds:
-                    self._drain(old, 10.0)  # `_bury` starts the next one
-            else:
-                self._spawn(role, index)
+            self._spawn(role, index, plan)
+
+    def _change_over(self, plan: Plan) -> None:
+        """Every child of the new generation can serve: let it."""
+        self._plan, self._next = plan, None
+        if self._serves:
+            self._say("info", "reload: the new configuration is in use")
+        self._serves = True
+        for child in [c for c in self._children if c.generation == plan.generation]:
+            olds = self._others_at(child) if child.role in ALONE else []
+            for old in olds:
+                self._drain(old, 10.0)  # `_succeed` lets the new one begin
+            if not olds:
+                self._begin(child)
+        if self._reload_wanted:
+            self._start_reload()
+
+    def _abandon(self) -> None:
+        """Give up a generation that was not built yet."""
+        if self._next is not None:
+            for child in self._children:
+                if child.generation == self._next.generation:
+                    child.state, child.deadline = State.DRAINING, 0.0
+                    child.process.kill()
+            self._next = None
+
+    def _cannot_change_over(self, child: Child, code: int) -> None:
+        reason = child.reason or f"process {child.role} {child.index} ended with {_how(code)} before it was ready"
+        self._abandon()
+        if self._serves:
+            self._say("error", f"reload: {reason}; the old configuration stays in use")
+        else:
+            self._say("fatal", reason)
+            self._trouble = reason
+            self._stopping = True
+
+
+def _how(code: int) -> str:
+    """An exit code in words."""
+    return f"signal {-code}" if code < 0 else f"status {code}"

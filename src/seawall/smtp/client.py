@@ -42,7 +42,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServerReply:
-    """A server's reply: `code` is 0 where it was no SMTP reply; `lines` are whole lines, code and all.
+    """A server's reply: `code` is that of its last line; `lines` are whole lines, code and all.
 
     `step` is the command that it answers.
     """
@@ -69,16 +69,6 @@ class ServerReply:
     def is_success(self) -> bool:
         """True for 2xx."""
         return 200 <= self.code < 300
-
-    @property
-    def is_temporary(self) -> bool:
-        """True for 4xx."""
-        return 400 <= self.code < 500
-
-    @property
-    def is_sane(self) -> bool:
-        """True for a code that may be a final answer."""
-        return 200 <= self.code < 600
 
 
 class ServerConfusion(Exception):
@@ -148,12 +138,10 @@ class ClientEngine:
             if not self._expected:
                 raise ServerConfusion("a reply to no command")
             found = _REPLY.match(line)
-            if found is None:
-                lines = (*self._lines, line)
-                self._lines = []
-                return ServerReply(0, lines, self._expected.popleft())
             self._lines.append(line)
-            if found.group(2) == "-":
+            if (
+                found is None or found.group(2) == "-"
+            ):  # what is no reply line is taken for more of one, as Postfix does
                 if len(self._lines) >= MOST_LINES:
                     raise ServerConfusion("a reply of too many lines")
                 continue

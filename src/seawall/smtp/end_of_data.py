@@ -60,6 +60,11 @@ class ContentReader:
         self.size = 0
         """Content bytes with CRLF line ends, as message_size_limit counts them."""
 
+    @property
+    def held(self) -> int:
+        """Bytes that are here, but are no whole line yet."""
+        return len(self._held)
+
     def has_ended(self) -> bool:
         """True once the end of data was read."""
         return self._is_complete
@@ -194,6 +199,7 @@ class ChunkReader:
         text, self._held = self._held, b""
         if not text and not self._is_open:
             return b""
+        self._is_open = False
         self.size += len(text) + 2
         return text + b"\n"
 

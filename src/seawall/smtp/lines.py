@@ -38,6 +38,16 @@ class LineReader:
         """The next bytes, without taking them."""
         return self._buffer[self._at : self._at + length]
 
+    def take(self, most: int) -> bytes:
+        """Up to `most` bytes of what waits; the rest is not moved, however often this is asked."""
+        start = self._at
+        part = self._buffer[start : start + most]
+        self._at = start + len(part)
+        if self._at == len(self._buffer):
+            self._buffer = b""
+            self._at = 0
+        return part
+
     def take_all(self) -> bytes:
         """Everything that waits: content is read elsewhere."""
         rest = self._buffer[self._at :] if self._at else self._buffer

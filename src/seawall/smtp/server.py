@@ -135,6 +135,12 @@ class Server:
         """Bytes that are here and were not looked at yet."""
         return self._lines.waiting
 
+    @property
+    def content_so_far(self) -> int:
+        """Bytes of the content under way, whole lines or not."""
+        held = self._content.held if self._content is not None else 0
+        return self.size + held + self._lines.waiting
+
     def peek(self) -> str:
         """The beginning of what waits, for the log."""
         return escape(self._lines.peek(SAMPLE))
@@ -317,21 +323,13 @@ class Server:
             self._event = None
             self._refuse(event, Refused("BDAT", reply, goes_on=True))
 
-    def _take(self, most: int) -> bytes:
-        """Up to `most` bytes of what waits."""
-        data = self._lines.take_all()
-        if len(data) > most:
-            self._lines.feed(data[most:])
-            return data[:most]
-        return data
-
     def _read_chunk(self) -> Event | NeedData:
         chunks, chunk = self._chunks, self._chunk
         if chunks is None or chunk is None:
             return NEED_DATA
         content = b""
         if chunks.left:
-            data = self._take(chunks.left)
+            data = self._lines.take(chunks.left)
             if not data:
                 return NEED_DATA
             content = chunks.read(data)
@@ -355,7 +353,7 @@ class Server:
 
     def _drop_chunk(self) -> Event | NeedData:
         refused, chunk = self._refusal, self._chunk
-        self._dropping -= len(self._take(self._dropping))
+        self._dropping -= len(self._lines.take(self._dropping))
         if self._dropping or refused is None or chunk is None:
             return NEED_DATA
         self._refusal = None

@@ -22,6 +22,7 @@ from seawall.spool.listing import list_message, queue_names
 from seawall.spool.manager import QueueManager
 from seawall.spool.places import QUEUE
 from seawall.spool.upkeep import DONE, SOURCES, Upkeep
+from seawall.spool.visits import Visits, part
 
 LINE = 1 << 20
 """The longest request, bytes: some ten thousand queue ids; ours."""
@@ -86,6 +87,7 @@ class Control:
     """Answers requests about one queue manager's mail."""
 
     def __init__(self, manager: QueueManager, allowed: Allowed = everybody) -> None:
+        self.visits = Visits()
         self._manager = manager
         self._allowed = allowed
         self._files = manager.ledger.files
@@ -93,13 +95,14 @@ class Control:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, for asyncio.start_unix_server(limit=LINE)."""
+        self.visits.enter()
         try:
             line = await asyncio.wait_for(reader.readline(), PATIENCE)
             answer = await self._answer(msgspec.json.decode(line, type=Request), writer)
         except (msgspec.MsgspecError, ValueError, UnicodeDecodeError):
             answer = Answer(error="the request does not read")
         except (TimeoutError, ConnectionError):
-            writer.close()
+            await part(writer)
             return
         except OSError as trouble:
             answer = Answer(error=f"queue file access: {trouble}")
@@ -109,7 +112,7 @@ class Control:
         except (TimeoutError, ConnectionError):
             pass
         finally:
-            writer.close()
+            await part(writer)
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> Answer:
         uid = peer_uid(writer)

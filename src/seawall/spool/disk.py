@@ -42,12 +42,9 @@ class Disk:
 
     def name(self, descriptor: int, path: str) -> None:
         """Give a nameless file its name; fails where the name is taken.  linkat(2)"""
-        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # With a directory descriptor Python calls linkat with AT_SYMLINK_FOLLOW; a plain link would not follow.
-            os.link(f"/proc/self/fd/{descriptor}", os.path.basename(path), src_dir_fd=directory, dst_dir_fd=directory)
-        finally:
-            os.close(directory)
+        # With a directory descriptor Python calls linkat with AT_SYMLINK_FOLLOW, which /proc needs; as both paths are
+        # absolute the descriptor itself is not looked at.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
 
     def create(self, path: str, mode: int = 0o600) -> int:
         """A new file under a name that nobody has."""

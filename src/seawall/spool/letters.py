@@ -5,13 +5,15 @@ Each is a message of its own that goes through intake and is durable before the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from seawall.clock import Clock
 from seawall.journal.record import Journal, Warned
 from seawall.journal.records.bounce import ReportSent
+from seawall.journal.records.spool import PickedUp
 from seawall.journey import Intake
-from seawall.mail.envelope import Body, Envelope, Origin, Recipient, Ret, Submission
+from seawall.mail.envelope import Body, Origin, Recipient, Ret, Submission
 from seawall.mail.message import Content
 from seawall.mail.outcome import Forward
 from seawall.mail.reply import Reply
@@ -73,10 +75,9 @@ class Letters:
         _, reply = await self._send(submission, forward.recipients, head, content)
         return reply
 
-    async def requeue(
-        self, envelope: Envelope, recipients: Sequence[Recipient], content: Content, uid: int
-    ) -> tuple[str, Reply]:
-        """The same message once more through intake, for these recipients: (its new queue id, the answer).  postsuper(1) -r"""
+    async def requeue(self, entry: Entry, recipients: Sequence[Recipient], content: Content) -> Reply:
+        """The same message once more through intake, for these recipients.  postsuper(1) -r"""
+        envelope, uid = entry.envelope, os.geteuid()
         submission = Submission(
             origin=Origin(is_local=True, submitted_by=f"userid {uid}"),
             sender=envelope.sender,
@@ -85,7 +86,13 @@ class Letters:
             ret=Ret(envelope.ret),
             envid=envelope.envid,
         )
-        return await self._send(submission, recipients, b"", content)
+        queue_id, reply = await self._send(submission, recipients, b"", content)
+        self._journal.write(
+            PickedUp(
+                at=self._clock.now(), queue_id=queue_id, uid=uid, sender=envelope.sender, original_id=entry.queue_id
+            )
+        )
+        return reply
 
     async def _send(
         self, submission: Submission, recipients: Sequence[Recipient], head: bytes, content: Content

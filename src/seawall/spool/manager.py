@@ -252,7 +252,7 @@ class QueueManager:
         self.active[queue_id] = entry
         if entry.withdrawn:
             return entry
-        if "requeue" in entry.state.asked and await self.requeue(entry, 0):
+        if "requeue" in entry.state.asked and await self.requeue(entry):
             return None
         count = len(entry.envelope.recipients)
         self.write(Queued(at=now, queue_id=queue_id, sender=entry.sender, size=entry.content_length, recipients=count))
@@ -370,11 +370,11 @@ class QueueManager:
             self.deliveries.withdraw(entry)
         return True
 
-    async def requeue(self, entry: Entry, uid: int) -> bool:
+    async def requeue(self, entry: Entry) -> bool:
         """Send the pending recipients through intake again, and remove the original.  postsuper(1) -r"""
         recipients = [entry.recipient(place) for place in entry.state.pending()]
         async with self.ledger.content(entry) as content:
-            _, reply = await self.letters.requeue(entry.envelope, recipients, content, uid)
+            reply = await self.letters.requeue(entry, recipients, content)
         if reply.code >= 300:
             self.warn(f"{entry.queue_id}: not requeued: {reply.line()}")
             return False

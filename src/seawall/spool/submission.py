@@ -23,6 +23,7 @@ from seawall.mail.reply import Reply
 from seawall.spool.control import Allowed, everybody, peer_uid, user_name
 from seawall.spool.disk import CHUNK
 from seawall.spool.handing_in import LINE, Handed, NotHanded, Verdict, parse_handed
+from seawall.spool.visits import Visits, part
 
 PATIENCE = 300.0
 """Seconds without a byte after which a submission is given up; ours, as smtpd_timeout."""
@@ -78,6 +79,7 @@ class SubmissionServer:
     def __init__(
         self, intake: Intake, journal: Journal, clock: Clock, size_limit: int, allowed: Allowed = everybody
     ) -> None:
+        self.visits = Visits()
         self._intake = intake
         self._journal = journal
         self._clock = clock
@@ -86,6 +88,7 @@ class SubmissionServer:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, for asyncio.start_unix_server(limit=LINE)."""
+        self.visits.enter()
         try:
             reply = await self._take(reader, peer_uid(writer))
             writer.write(msgspec.json.encode(Verdict(reply.code, reply.status, reply.text)) + b"\n")
@@ -93,7 +96,7 @@ class SubmissionServer:
         except (TimeoutError, ConnectionError):
             return
         finally:
-            writer.close()
+            await part(writer)
 
     async def _take(self, reader: asyncio.StreamReader, uid: int) -> Reply:
         try:

@@ -7,6 +7,7 @@ outcomes), intake for mail that took the direct way.  pflogsumm and logwatch liv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from seawall.journal.record import Record
 from seawall.mail.outcome import Bounced, Deferred, Delivered, Outcome
@@ -97,3 +98,15 @@ def delivery_line(
         status=STATUS[outcome.__class__],
         reason=outcome.text,
     )
+
+
+class ServerSkipped(Record, frozen=True, tag=True, kw_only=True):
+    """A server that did not take the mail while another may: told to the log alone."""
+
+    program: ClassVar[str] = "smtp"
+    queue_id: str
+    reason: str
+
+    def text(self) -> str:
+        """``ID: host x said: 450 …``, or the failed connection alone."""
+        return f"{self.queue_id}: {self.reason}" if self.queue_id else self.reason

@@ -54,10 +54,13 @@ class PickedUp(Record, frozen=True, tag=True, kw_only=True):
     queue_id: str
     uid: int
     sender: str
+    original_id: str = ""
+    """The id that a requeued message had."""
 
     def text(self) -> str:
         """``ID: uid=1000 from=<a>``."""
-        return f"{self.queue_id}: uid={self.uid} from=<{self.sender}>"
+        original = f" orig_id={self.original_id}" if self.original_id else ""
+        return f"{self.queue_id}: uid={self.uid} from=<{self.sender}>{original}"
 
 
 class PutAside(Record, frozen=True, tag=True, kw_only=True):

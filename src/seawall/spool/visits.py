@@ -1,0 +1,32 @@
+"""Who is being served at a local socket, so that an ending program can wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+
+class Visits:
+    """The tasks of connections under way."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def enter(self) -> None:
+        """Called by a connection's task when it starts."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def quiet(self) -> None:
+        """Wait until nobody is being served."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+
+async def part(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, and wait until that is done."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
