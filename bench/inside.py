@@ -167,6 +167,18 @@ def cpu(server: str) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_by_part(server: str) -> dict[str, float]:
+    """The same, by program."""
+    parts: dict[str, float] = {}
+    for pid in processes(server):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            name = words[2] if server == "seawall" else words[0]
+            parts[name] = parts.get(name, 0.0) + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return parts
+
+
 def memory(server: str) -> int:
     """Bytes that the server's processes hold, shared ones counted once (PSS)."""
     total = 0
@@ -258,6 +270,7 @@ def main() -> int:
     }
     found = measures[given.measure]()
     found["start"] = started
+    found["parts"] = cpu_by_part(given.server)
     json.dump(found, sys.stdout)
     return 0
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import Any, Protocol
 
 from tests.box import Box, BoxTrouble
@@ -301,13 +302,12 @@ def _show(said: Said) -> tuple[str, ...]:
 
 
 def _both(wanted: Sequence[str], got: Sequence[str]) -> str:
-    lines = []
-    for number in range(max(len(wanted), len(got))):
-        want = wanted[number] if number < len(wanted) else None
-        have = got[number] if number < len(got) else None
-        if want == have:
-            lines.append(f"    {want}")
+    """What was wanted (-) beside what came (+)."""
+    lines: list[str] = []
+    for kind, i1, i2, j1, j2 in SequenceMatcher(None, wanted, got, autojunk=False).get_opcodes():
+        if kind == "equal":
+            lines += [f"    {line}" for line in wanted[i1:i2]]
         else:
-            lines += [f"  - {want}"] if want is not None else []
-            lines += [f"  + {have}"] if have is not None else []
+            lines += [f"  - {line}" for line in wanted[i1:i2]]
+            lines += [f"  + {line}" for line in got[j1:j2]]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ Code that runs inside may await futures, but must not ask for `asyncio.current_t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -58,6 +58,19 @@ def run_eagerly(coroutine: Coroutine[Any, Any, T], done: Callable[[T], None]) ->
         done(stop.value)
         return None
     return asyncio.get_running_loop().create_task(_finish(_Rest(coroutine, waiting_for)))
+
+
+def now_or_later(coroutine: Coroutine[Any, Any, T]) -> T | Awaitable[T]:
+    """The result where the coroutine never waits, else an awaitable that goes on from its first wait.
+
+    For look-ups that give their answer at once where they can.  An exception raised before the first wait is raised here.
+    """
+    try:
+        waiting_for = coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    return _Rest(coroutine, waiting_for)
 
 
 def result_now(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -33,7 +33,18 @@ A = socket.inet_aton("192.0.2.7")
 
 def resolver_for(*servers: FakeServer, timeout: float = 0.2, attempts: int = 2, clock: Clock | None = None) -> Resolver:
     addresses = tuple(("127.0.0.1", server.port) for server in servers)
-    return Resolver(ResolverSettings(addresses, timeout, attempts), clock or Clock())
+    MADE.append(Resolver(ResolverSettings(addresses, timeout, attempts), clock or Clock()))
+    return MADE[-1]
+
+
+MADE: list[Resolver] = []
+
+
+@pytest.fixture(autouse=True)
+async def _every_resolver_is_closed() -> AsyncIterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
 
 
 async def heard(resolver: Resolver, name: str = "a.example", kind: str = "A") -> Answer:

@@ -181,6 +181,15 @@ async def test_what_waits_for_a_busy_session_is_bounded() -> None:
     assert talk.transport.reading
 
 
+async def test_a_long_group_of_commands_lets_others_have_their_turn() -> None:
+    world = World()
+    talk = world.dialogue()
+    talk.say("EHLO x", "MAIL FROM:<a@b.c>")
+    assert len(talk.say(b"RCPT TO:<u@example.com>\r\n" * 500)) < 100
+    await settle()
+    assert len(world.intake.opened[0].recipients) == 500
+
+
 async def test_a_server_that_goes_down_takes_leave() -> None:
     world = World()
     idle, busy = world.dialogue(), world.dialogue()

@@ -9,7 +9,7 @@ from seawall.policy.attempt import Attempt
 from tests.edge.world import Dialogue, World
 
 WHO = "client.example.org[192.0.2.7]"
-SASL = "smtpd_sasl_auth_enable = yes\n"
+SASL = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
 
 
 class OneExchange:

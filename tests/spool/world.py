@@ -1,6 +1,7 @@
 """A queue manager in a world of fakes: its disk in memory, its clock by hand, agents and intake by script."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
@@ -78,6 +79,12 @@ class Routes:
         return self.ways.get(address, Way("local", address.rpartition("@")[2], address))
 
 
+def title(content: bytes) -> str:
+    """The first line; of a report, the message that it is on."""
+    found = re.search(rb"^X-Seawall-Queue-ID: (.*)$", content, re.MULTILINE)
+    return f"report on {found[1].decode()}" if found else content.split(b"\n")[0].decode()
+
+
 class Agents:
     """Each recipient has a list of outcomes, one an attempt; the last one stays.  Without one he is delivered."""
 
@@ -86,7 +93,7 @@ class Agents:
         self.forwards: dict[str, tuple[Forward, ...]] = {}
         self.jobs: list[Job] = []
         self.delivered: list[tuple[str, str]] = []
-        """(subject line, recipient)"""
+        """(first line, or which message a report is on; recipient)"""
         self.gate: asyncio.Event | None = None
         self._disk = disk
 
@@ -103,7 +110,7 @@ class Agents:
             if isinstance(outcome, Delivered):
                 forwards += self.forwards.get(recipient.address, ())
                 if not self._disk.stopped:
-                    self.delivered.append((job.content.memory.split(b"\n")[0].decode(), recipient.address))
+                    self.delivered.append((title(job.content.memory), recipient.address))
         return Delivery(tuple(outcomes), tuple(forwards))
 
 

@@ -48,7 +48,7 @@ virtual_minimum_uid = 1
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 default_transport = error:nothing leaves a test
-seawall_workers = 2
+seawall_workers = 1
 """
 
 
@@ -113,7 +113,7 @@ class Server:
                 stdout=out,
                 stderr=out,
                 cwd=CHECKOUT,
-                env={**os.environ, "PYTHONPATH": str(CHECKOUT / "src")},
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT / "src"), "PYTHONDONTWRITEBYTECODE": ""},
             )
         return self.process
 

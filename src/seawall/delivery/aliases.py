@@ -6,8 +6,12 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import msgspec
+
 from seawall.delivery.point import ALIAS, DEEPEST, NO_RIGHTS, Point, Rights
+from seawall.delivery.trouble import failed
 from seawall.delivery.work import Work, path_of_table
+from seawall.mail.address import split_extension
 from seawall.mail.rfc822 import addresses, parse
 from seawall.tables.table import Table, TableTrouble
 
@@ -23,7 +27,7 @@ async def deliver_alias(work: Work, point: Point, name: str, each: DeliverEntry)
         return None
     if point.level > DEEPEST:
         work.warn(f"alias database loop for {name}")
-        return work.fail("5.4.6", f"alias database loop for {name}")
+        return work.fail(point, "5.4.6", f"alias database loop for {name}")
     try:
         for table in work.parts.alias_maps.tables:
             value = table.lookup(name)
@@ -33,14 +37,14 @@ async def deliver_alias(work: Work, point: Point, name: str, each: DeliverEntry)
                 return await _expand(work, replace(point, came_from=name), name, table, value, each)
     except TableTrouble as trouble:
         work.warn(str(trouble))
-        return work.fail(*UNAVAILABLE)
+        return work.fail(point, *UNAVAILABLE)
     return None
 
 
 async def _expand(work: Work, point: Point, name: str, table: Table, value: str, each: DeliverEntry) -> bool:
     rights = await _rights_of(work, table)
     if rights is None:
-        return work.fail("4.3.0", "cannot find alias database owner")
+        return work.fail(point, "4.3.0", "cannot find alias database owner")
     point = replace(point, kind=ALIAS, rights=rights)
     point = await _with_owner(work, point, name)
     if not work.parts.rules.frozen_delivered_to:
@@ -48,7 +52,7 @@ async def _expand(work: Work, point: Point, name: str, table: Table, value: str,
     entries = [address.internal for address in addresses(parse(value))]
     if not entries:
         work.warn(f"no recipient in alias lookup result for {name}")
-        return work.fail(*UNAVAILABLE)
+        return work.fail(point, *UNAVAILABLE)
     point = point.without_success()
     again = False
     for entry in entries:
@@ -79,13 +83,39 @@ async def _rights_of(work: Work, table: Table) -> Rights | None:
 
 async def _with_owner(work: Work, point: Point, name: str) -> Point:
     """With the sender and owner that an ``owner-name`` alias asks for."""
+    owner = await _owner_of(work, name)
+    if owner is None:
+        return replace(point, owner=None) if work.parts.rules.reset_owner_alias else point
+    return replace(point, sender=owner, owner=owner, orcpt="", original="")
+
+
+async def _owner_of(work: Work, name: str) -> str | None:
+    """Who answers for an alias: the address of its ``owner-name`` alias.  Raises TableTrouble."""
     rules = work.parts.rules
     owner = f"owner-{name}"
     found = await work.parts.alias_maps.find(owner) if rules.owner_request_special else None
     if found is None:
-        return replace(point, owner=None) if rules.reset_owner_alias else point
+        return None
     if rules.expand_owner_alias:
         listed = addresses(parse(found))
         owner = listed[0].internal if listed else owner
-    sender = await work.parts.routing.rewrite(owner)
-    return replace(point, sender=sender, owner=sender, orcpt="", original="")
+    return await work.parts.routing.rewrite(owner)
+
+
+async def fail_to_owner(work: Work, point: Point, status: str, text: str) -> bool:
+    """Note a failure that the owner of an alias hears of, where it has one, and not the sender.
+
+    So it is where there will be no new message with the owner as its sender: at a command, a file, a loop.
+    local(8) bounce_workaround.c
+    """
+    address = point.address.rpartition("@")[0] or point.address
+    name, _ = split_extension(address, work.parts.rules.delimiters)
+    try:
+        owner = await _owner_of(work, address) or (await _owner_of(work, name) if name != address else None)
+    except TableTrouble as trouble:
+        work.warn(str(trouble))
+        return work.fail(point, *UNAVAILABLE)
+    if owner is None:
+        return work.fail(point, status, text)
+    outcome = failed(status, text, work.parts.service)
+    return work.tell(replace(point, orcpt="", original=""), msgspec.structs.replace(outcome, tell=owner))

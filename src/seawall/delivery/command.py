@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from seawall.config.settings import ConfigTrouble
+from seawall.delivery.aliases import fail_to_owner
 from seawall.delivery.children import ChildTrouble, Ending
 from seawall.delivery.content import pieces
 from seawall.delivery.lists import CONFIGURATION
@@ -114,10 +115,10 @@ async def deliver_command(work: Work, point: Point, command: str) -> bool:
         directory = expand_for(rules.command_directory, point, rules.directory_filter).text
     except ConfigTrouble as trouble:
         work.warn(f"bad parameter value syntax for command_execution_directory: {trouble}")
-        return work.fail("4.3.5", CONFIGURATION)
+        return work.fail(point, "4.3.5", CONFIGURATION)
     if not work.parts.writers.borrower.can_be(point.rights.identity):
         own = work.parts.writers.borrower.own_uid
-        return work.fail("4.3.0", f"cannot run a command as uid {point.rights.uid}: started as uid {own}")
+        return work.fail(point, "4.3.0", f"cannot run a command as uid {point.rights.uid}: started as uid {own}")
     request = RunCommand(
         number=0,
         uid=point.rights.uid,
@@ -134,8 +135,10 @@ async def deliver_command(work: Work, point: Point, command: str) -> bool:
     try:
         ending = await work.parts.children.run(request, itertools.chain((head,), pieces(work.job.content)))
     except StoreTrouble as trouble:
-        return work.fail(trouble.status, trouble.text)
+        return work.fail(point, trouble.status, trouble.text)
     except (ChildTrouble, OSError) as trouble:
-        return work.fail("4.3.0", f"Delivery failed: {trouble}")
+        return work.fail(point, "4.3.0", f"Delivery failed: {trouble}")
     verdict = judge(ending, command)
-    return work.sent(f"delivered to command: {command}") if verdict is None else work.fail(*verdict)
+    if verdict is not None:
+        return await fail_to_owner(work, point, *verdict)
+    return work.sent(point, f"delivered to command: {command}")

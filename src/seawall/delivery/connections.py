@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 _HIGH_WATER: Final = 256 * 1024
 """Received bytes that wait before the socket is read no more; our choice."""
@@ -39,8 +39,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclass of asyncio's
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""

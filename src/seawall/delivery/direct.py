@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from seawall.config.settings import ConfigTrouble
 from seawall.delivery.content import delivery_headers
 from seawall.delivery.local import LocalDelivery
+from seawall.delivery.maildir import VIRTUAL_STATUS
 from seawall.delivery.mailboxes import maildir_of
 from seawall.delivery.point import Point, Rights
 from seawall.delivery.rounds import Order, Rounds, Target
@@ -133,7 +134,9 @@ class DirectDelivery:
             raise _NotThisWay
         forwards = known.forwards if point.extension is None else _forwards(rules, point, known.user)
         head = delivery_headers(
-            sender, recipient.original, recipient.address if "file" in rules.delivered_header else ""
+            sender,
+            recipient.original if rules.original_header else "",
+            recipient.address if "file" in rules.delivered_header else "",
         )
         identity = Identity(known.user.uid, known.user.gid)
         return Target(maildir, identity, head, rules.mailbox_size_limit, parts.service, forwards)
@@ -166,5 +169,6 @@ async def _virtual_target(agent: VirtualDelivery, sender: str, recipient: Recipi
     found = await agent.find(recipient.address)
     if not isinstance(found, VirtualMailbox) or not found.is_maildir:
         raise _NotThisWay
-    head = delivery_headers(sender, recipient.original, recipient.address)
-    return Target(found.path, found.identity, head, agent.limit, agent.service)
+    return Target(
+        found.path, found.identity, agent.head(sender, recipient), agent.limit, agent.service, status=VIRTUAL_STATUS
+    )

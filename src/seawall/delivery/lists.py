@@ -75,10 +75,10 @@ async def deliver_forward(work: Work, point: Point, user: User, each: DeliverEnt
     try:
         found = await work.parts.writers.run_as(point.rights.identity, lambda: find_forward(candidates, propagates))
     except IdentityTrouble as trouble:
-        return work.fail("4.3.0", f"cannot look for a .forward file: {trouble}")
+        return work.fail(point, "4.3.0", f"cannot look for a .forward file: {trouble}")
     except OSError as trouble:
         work.warn(f"cannot look for a .forward file of {user.name}: {trouble.strerror}")
-        return work.fail("4.3.0", f"cannot look for a .forward file: {trouble.strerror}")
+        return work.fail(point, "4.3.0", f"cannot look for a .forward file: {trouble.strerror}")
     if found is None:
         return None
     if not found.keeps_extension:
@@ -96,7 +96,7 @@ async def _deliver_file(work: Work, point: Point, found: ForwardFile, each: Deli
     try:
         content = await work.parts.children.read_list(point.rights.identity, found.path)
     except (ChildTrouble, OSError) as trouble:
-        return work.fail("4.3.0", f"cannot read file {found.path}: {trouble}")
+        return work.fail(point, "4.3.0", f"cannot read file {found.path}: {trouble}")
     if content.trouble:
         work.warn(f"cannot open file {found.path}: {content.trouble}")
         return None
@@ -130,26 +130,26 @@ async def deliver_include(work: Work, point: Point, path: str, each: DeliverEntr
     point = point.deeper()
     if point.level > DEEPEST:
         work.warn(f":include: nesting limit exceeded for {path}")
-        return work.fail("5.4.6", ":include: nesting limit exceeded")
+        return work.fail(point, "5.4.6", ":include: nesting limit exceeded")
     if not work.first_time("include", point.rights.uid, path):
         return False
     if not path.startswith("/"):
         work.warn(f":include:{path} uses a relative path")
-        return work.fail("5.3.5", CONFIGURATION)
+        return work.fail(point, "5.3.5", CONFIGURATION)
     try:
         status = await work.parts.writers.run_as(point.rights.identity, lambda: os.stat(path))
     except IdentityTrouble as trouble:
-        return work.fail("4.3.5", f"cannot read :include: file: {trouble}")
+        return work.fail(point, "4.3.5", f"cannot read :include: file: {trouble}")
     except OSError as trouble:
         work.warn(f"unable to lookup :include: file {path}: {trouble.strerror}")
-        return work.fail("5.3.5", CONFIGURATION)
+        return work.fail(point, "5.3.5", CONFIGURATION)
     if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
         reason = "is world writable" if stat.S_ISREG(status.st_mode) else "is not a regular file"
         work.warn(f":include: file {path} {reason}")
-        return work.fail("5.3.5", CONFIGURATION)
+        return work.fail(point, "5.3.5", CONFIGURATION)
     rights = await _include_rights(work, point, path, status.st_uid)
     if rights is None:
-        return work.fail("4.3.5", CONFIGURATION)
+        return work.fail(point, "4.3.5", CONFIGURATION)
     point = replace(point, kind=INCLUDE, came_from=point.local, rights=rights, owner=point.owner or point.address)
     return await _deliver_include_file(work, point, path, each)
 
@@ -158,10 +158,10 @@ async def _deliver_include_file(work: Work, point: Point, path: str, each: Deliv
     try:
         content = await work.parts.children.read_list(point.rights.identity, path)
     except (ChildTrouble, OSError) as trouble:
-        return work.fail("4.3.0", f"cannot read :include: file: {trouble}")
+        return work.fail(point, "4.3.0", f"cannot read :include: file: {trouble}")
     if content.trouble:
         work.warn(f"cannot open include file {path}: {content.trouble}")
-        return work.fail("5.3.5", CONFIGURATION)
+        return work.fail(point, "5.3.5", CONFIGURATION)
     if "include" not in work.parts.rules.propagate:
         point = replace(point, unmatched=None)
     return await _deliver_entries(work, point, content, each)

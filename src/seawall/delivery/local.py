@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import msgspec
 
-from seawall.delivery.aliases import deliver_alias
+from seawall.delivery.aliases import deliver_alias, fail_to_owner
 from seawall.delivery.command import deliver_command
 from seawall.delivery.lists import CONFIGURATION, deliver_forward, deliver_include
 from seawall.delivery.mailboxes import deliver_file, deliver_mailbox, deliver_unknown, home_is_there
 from seawall.delivery.point import ALIAS, DEEPEST, INCLUDE, Point
 from seawall.delivery.trouble import StoreTrouble, failed
 from seawall.delivery.work import Parts, Work, delivered_to_values, find_user, is_loop
-from seawall.mail.envelope import Recipient
 from seawall.mail.job import Job
 from seawall.mail.outcome import Delivery, Forward, Outcome
 
@@ -34,15 +33,17 @@ class LocalDelivery:
             loops = delivered_to_values(job.content)
         except StoreTrouble as trouble:
             return Delivery(tuple(failed(trouble.status, trouble.text, self.parts.service) for _ in job.recipients))
-        for recipient in job.recipients:
+        for place, recipient in enumerate(job.recipients):
             started = self.parts.clock.monotonic()
-            delivery = await self._deliver_one(Work(self.parts, job, loops), recipient)
+            delivery = await self._deliver_one(Work(self.parts, job, recipient, loops))
             took = self.parts.clock.monotonic() - started
-            outcomes.append(msgspec.structs.replace(delivery.outcomes[0], sending=took))
-            forwards += delivery.forwards
+            outcomes.append(_with_time(delivery.outcomes[0], took))
+            forwards += (msgspec.structs.replace(forward, place=place) for forward in delivery.forwards)
         return Delivery(tuple(outcomes), tuple(forwards))
 
-    async def _deliver_one(self, work: Work, recipient: Recipient) -> Delivery:
+    @staticmethod
+    async def _deliver_one(work: Work) -> Delivery:
+        recipient = work.recipient
         point = Point(
             address=recipient.address,
             original=recipient.original,
@@ -52,6 +53,12 @@ class LocalDelivery:
         )
         await Expansion(work).recipient(point)
         return work.sum_up()
+
+
+def _with_time(outcome: Outcome, seconds: float) -> Outcome:
+    """The outcome and all that it stands for, with the seconds that they took together."""
+    also = tuple(_with_time(each, seconds) for each in outcome.also)
+    return msgspec.structs.replace(outcome, sending=seconds, also=also)
 
 
 class Expansion:
@@ -67,16 +74,16 @@ class Expansion:
         point = point.deeper()
         if point.level > DEEPEST + 2:  # an alias that loops is told of by name, one step further down
             work.warn(f"recipient nesting limit exceeded for {point.address}")
-            return work.fail("5.4.6", "recipient nesting limit exceeded")
+            return work.fail(point, "5.4.6", "recipient nesting limit exceeded")
         if not work.first_time("recipient", point.level, point.address):
             return False
         if is_loop(work.loops, point.address):
-            return work.fail("5.4.6", f"mail forwarding loop for {point.address}")
+            return await fail_to_owner(work, point, "5.4.6", f"mail forwarding loop for {point.address}")
         point, warning = point.split(self.rules.delimiters, owner_request_special=self.rules.owner_request_special)
         if warning:
             work.warn(f"{work.job.queue_id}: {warning}")
         if not point.user:
-            return work.fail("5.1.3", f'null username in "{point.address}"')
+            return work.fail(point, "5.1.3", f'null username in "{point.address}"')
         return await self.switch(point.deeper())
 
     async def switch(self, point: Point) -> bool:
@@ -105,7 +112,7 @@ class Expansion:
                 user = await find_user(self.work.parts, point.user)
             except OSError as trouble:
                 self.work.warn(f"error looking up passwd info for {point.user}: {trouble.strerror}")
-                return self.work.fail("4.0.0", "user lookup error")
+                return self.work.fail(point, "4.0.0", "user lookup error")
             if user is not None:
                 forwarded = await deliver_forward(self.work, point.deeper(), user, self.token)
                 if forwarded is not None:
@@ -123,7 +130,7 @@ class Expansion:
             return await self._home_file(point, entry)
         if entry.startswith("|"):
             if point.kind not in self.rules.commands_from:
-                return self.work.fail("5.7.1", "mail to command is restricted")
+                return self.work.fail(point, "5.7.1", "mail to command is restricted")
             return await deliver_command(self.work, point, entry[1:])
         if entry[: len(INCLUDE_PREFIX)].lower() == INCLUDE_PREFIX:
             return await deliver_include(self.work, point, entry[len(INCLUDE_PREFIX) :], self.token)
@@ -132,10 +139,10 @@ class Expansion:
     async def _home_file(self, point: Point, entry: str) -> bool:
         if not entry.startswith("~/"):
             self.work.warn(f"bad home directory syntax for: {entry}")
-            return self.work.fail("5.3.5", CONFIGURATION)
+            return self.work.fail(point, "5.3.5", CONFIGURATION)
         if point.rights.home is None:
             self.work.warn(f"unknown home directory for: {entry}")
-            return self.work.fail("5.3.5", CONFIGURATION)
+            return self.work.fail(point, "5.3.5", CONFIGURATION)
         return await deliver_file(self.work, point, point.rights.home.rstrip("/") + entry[1:])
 
     async def address(self, point: Point, entry: str) -> bool:
@@ -143,9 +150,9 @@ class Expansion:
         routing = self.work.parts.routing
         route = await routing.resolve(await routing.rewrite(entry), point.sender)
         if route.has_failed:
-            return self.work.fail("4.3.0", "address resolver failure")
+            return self.work.fail(point, "4.3.0", "address resolver failure")
         if route.is_malformed:
-            return self.work.fail("5.1.3", f"bad recipient address syntax: {route.recipient}")
+            return self.work.fail(point, "5.1.3", f"bad recipient address syntax: {route.recipient}")
         point = replace(point, address=self._with_extension(route.recipient, point.unmatched)).deeper()
         if route.transport == self.work.parts.service:
             return await self.recipient(point)

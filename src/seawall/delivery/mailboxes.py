@@ -7,6 +7,8 @@ import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from seawall.delivery import mbox
 from seawall.delivery.command import deliver_command
 from seawall.delivery.mbox import Checks
@@ -48,7 +50,7 @@ async def deliver_mailbox(work: Work, point: Point) -> bool | None:
         command = await work.parts.command_maps.find(point.user) or rules.mailbox_command
     except TableTrouble as trouble:
         work.warn(str(trouble))
-        return work.fail("4.3.0", "table lookup failure")
+        return work.fail(point, "4.3.0", "table lookup failure")
     except OSError as trouble:
         return _user_trouble(work, point, trouble)
     point = replace(point, rights=Rights.of(user))
@@ -62,7 +64,7 @@ async def deliver_mailbox(work: Work, point: Point) -> bool | None:
 
 def _user_trouble(work: Work, point: Point, trouble: OSError) -> bool:
     work.warn(f"error looking up passwd info for {point.user}: {trouble.strerror}")
-    return work.fail("4.0.0", "user lookup error")
+    return work.fail(point, "4.0.0", "user lookup error")
 
 
 async def home_is_there(work: Work, point: Point) -> bool | None:
@@ -78,9 +80,9 @@ async def home_is_there(work: Work, point: Point) -> bool | None:
     try:
         await work.parts.writers.run_as(Identity(user.uid, user.gid), lambda: os.stat(user.home))
     except OSError as trouble:
-        return work.fail("4.3.0", f"cannot access home directory {user.home}: {trouble.strerror}")
+        return work.fail(point, "4.3.0", f"cannot access home directory {user.home}: {trouble.strerror}")
     except IdentityTrouble as trouble:
-        return work.fail("4.3.0", f"cannot access home directory {user.home}: {trouble}")
+        return work.fail(point, "4.3.0", f"cannot access home directory {user.home}: {trouble}")
     return None
 
 
@@ -133,7 +135,7 @@ async def deliver_file(work: Work, point: Point, path: str) -> bool:
     if not work.first_time("file", point.rights.uid, path):
         return False
     if point.kind not in work.parts.rules.files_from:
-        return work.fail("5.7.1", "mail to file is restricted")
+        return work.fail(point, "5.7.1", "mail to file is restricted")
     point = with_default_rights(work, point)
     if path.endswith("/"):
         return await deliver_maildir(work, point, path)
@@ -164,7 +166,7 @@ async def deliver_unknown(work: Work, point: Point, resolve: DeliverAddress) -> 
         transport = await work.parts.fallback_maps.find(point.user) or rules.fallback_transport
     except TableTrouble as trouble:
         work.warn(str(trouble))
-        return work.fail("4.3.0", "table lookup failure")
+        return work.fail(point, "4.3.0", "table lookup failure")
     if transport:
         return await pass_on(work, point, transport)
     if rules.luser_relay:
@@ -172,8 +174,8 @@ async def deliver_unknown(work: Work, point: Point, resolve: DeliverAddress) -> 
         return await resolve(replace(point, unmatched=None), expanded.text)
     if point.user in (MAILER_DAEMON, POSTMASTER):
         work.warn(f"required alias not found: {point.user}")
-        return work.sent("discarded")
-    return work.fail("5.1.1", f'unknown user: "{point.user}"')
+        return work.sent(point, "discarded")
+    return work.fail(point, "5.1.1", f'unknown user: "{point.user}"')
 
 
 async def pass_on(work: Work, point: Point, transport: str) -> bool:
@@ -182,7 +184,7 @@ async def pass_on(work: Work, point: Point, transport: str) -> bool:
     delivery = await work.parts.pass_on(transport, job)
     again = any(isinstance(outcome, Deferred) for outcome in delivery.outcomes)
     for outcome in delivery.outcomes:
-        work.tell(outcome)
+        work.tell(point, msgspec.structs.replace(outcome, transport=transport.partition(":")[0]))
     for forward in delivery.forwards:
         work.forwards.setdefault((forward.delivered_to, forward.sender), []).extend(forward.recipients)
     return again

@@ -19,6 +19,9 @@ from seawall.mail.message import Content
 Step = Callable[[str], None]
 """Called between two system calls that matter, with the name of what was just done: the seam of the kill tests."""
 
+LOCAL_STATUS, VIRTUAL_STATUS = "5.2.0", "4.2.0"
+"""A Maildir that cannot be written to: local(8) gives up, virtual(8) tries again.  maildir.c of each"""
+
 _REMEMBERED = 65536
 """Directories known to be durable that are remembered at once; our choice, a few MiB."""
 
@@ -68,6 +71,7 @@ class Written:
     temporary: str
     final: str
     descriptor: int
+    status: str
 
 
 class Maildirs:
@@ -83,21 +87,24 @@ class Maildirs:
         self._step = step
         self._durable: set[tuple[int, int]] = set()
 
-    def write(self, maildir: str, head: bytes, content: Content, *, now: float, limit: int = 0) -> Written:
+    def write(
+        self, maildir: str, head: bytes, content: Content, *, now: float, limit: int = 0, status: str = LOCAL_STATUS
+    ) -> Written:
         """Put `head` and `content` into tmp/.  `maildir` ends in a slash; `limit` in bytes, 0 for none.
 
+        `status` is that of an errno without one of its own, where a file cannot be made: local(8)'s or virtual(8)'s.
         Makes the Maildir where it is missing.  StoreTrouble as Postfix words it; then nothing is left behind.
         """
         seconds, micros = divmod(int(now * 1_000_000), 1_000_000)
         temporary = f"{maildir}tmp/{seconds}.P{self._pid}Q{next(self._numbers)}.{self._host}"
         try:
             descriptor = _create(temporary, maildir + "tmp")
-            status = os.fstat(descriptor)
+            facts = os.fstat(descriptor)
         except OSError as trouble:
-            raise StoreTrouble.from_errno(trouble, "4.2.0", f"create maildir file {temporary}") from trouble
+            raise StoreTrouble.from_errno(trouble, status, f"create maildir file {temporary}") from trouble
         self._step("created")
-        final = f"{maildir}new/{seconds}.V{status.st_dev:x}I{status.st_ino:x}M{micros}.{self._host}"
-        written = Written(maildir, temporary, final, descriptor)
+        final = f"{maildir}new/{seconds}.V{facts.st_dev:x}I{facts.st_ino:x}M{micros}.{self._host}"
+        written = Written(maildir, temporary, final, descriptor, status)
         try:
             self._fill(descriptor, head, content, limit)
         except BaseException:
@@ -139,7 +146,7 @@ class Maildirs:
             _rename(written)
         except OSError as trouble:
             self.withdraw(written)
-            raise StoreTrouble.from_errno(trouble, "4.2.0", f"create maildir file {written.final}") from trouble
+            raise StoreTrouble.from_errno(trouble, written.status, f"create maildir file {written.final}") from trouble
         self._step("renamed")
 
     def open_new(self, written: Written) -> int:
@@ -188,9 +195,11 @@ class Maildirs:
         except OSError:
             return
 
-    def deliver(self, maildir: str, head: bytes, content: Content, *, now: float, limit: int = 0) -> None:
+    def deliver(
+        self, maildir: str, head: bytes, content: Content, *, now: float, limit: int = 0, status: str = LOCAL_STATUS
+    ) -> None:
         """All steps for one recipient.  Durable when it returns; StoreTrouble otherwise."""
-        written = self.write(maildir, head, content, now=now, limit=limit)
+        written = self.write(maildir, head, content, now=now, limit=limit, status=status)
         try:
             self.sync(written)
         except StoreTrouble:

@@ -16,7 +16,7 @@ import msgspec
 
 from seawall.clock import Clock
 from seawall.delivery.batches import Batches
-from seawall.delivery.maildir import Maildirs, Written
+from seawall.delivery.maildir import LOCAL_STATUS, Maildirs, Written
 from seawall.delivery.trouble import StoreTrouble, delivered, failed
 from seawall.delivery.writers import Places
 from seawall.linux.identity import Borrower, Identity, IdentityTrouble
@@ -35,7 +35,7 @@ THREADS = 16
 class Target:
     """One Maildir to write: its path with the slash, whose it is, the headers, the limit in bytes, the log's relay.
 
-    `forwards` are the paths at which no .forward may be found.
+    `forwards` are the paths at which no .forward may be found; `status` is that of a Maildir that cannot be made.
     """
 
     maildir: str
@@ -44,6 +44,7 @@ class Target:
     limit: int
     relay: str
     forwards: tuple[str, ...] = ()
+    status: str = LOCAL_STATUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ class Rounds:
             try:
                 if len(one.order.targets) > 1:
                     be(target.identity)
-                copy.written = self._maildirs.write(target.maildir, target.head, content, now=now, limit=target.limit)
+                copy.written = self._maildirs.write(
+                    target.maildir, target.head, content, now=now, limit=target.limit, status=target.status
+                )
                 start_writing(copy.written.descriptor)
             except StoreTrouble as trouble:
                 copy.fail(trouble.status, trouble.text)

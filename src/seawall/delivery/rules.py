@@ -32,6 +32,7 @@ class Rules:
 
     delimiters: str
     owner_request_special: bool
+    original_header: bool
     expand_owner_alias: bool
     reset_owner_alias: bool
     frozen_delivered_to: bool
@@ -72,6 +73,7 @@ def read_rules(settings: Settings, default_user: User) -> Rules:
     return Rules(
         delimiters=settings.text("recipient_delimiter"),
         owner_request_special=settings.flag("owner_request_special"),
+        original_header=settings.flag("enable_original_recipient"),
         expand_owner_alias=settings.flag("expand_owner_alias"),
         reset_owner_alias=settings.flag("reset_owner_alias"),
         frozen_delivered_to=settings.flag("frozen_delivered_to"),

@@ -45,15 +45,8 @@ def as_deferred(outcome: Outcome) -> Outcome:
     """The outcome where soft_bounce is on: what would bounce is tried again.  postconf(5) soft_bounce"""
     if not isinstance(outcome, Bounced):
         return outcome
-    return Deferred(
-        status="4" + outcome.status[1:],
-        text=outcome.text,
-        relay=outcome.relay,
-        remote_mta=outcome.remote_mta,
-        diagnostic=outcome.diagnostic,
-        connecting=outcome.connecting,
-        sending=outcome.sending,
-    )
+    fields = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
+    return Deferred(**{**fields, "status": "4" + outcome.status[1:], "also": tuple(map(as_deferred, outcome.also))})
 
 
 def delivered(text: str, relay: str, status: str = "2.0.0") -> Delivered:

@@ -13,7 +13,7 @@ from seawall.config.settings import ConfigTrouble, Settings
 from seawall.delivery import mbox
 from seawall.delivery.content import delivery_headers, from_line
 from seawall.delivery.lists import CONFIGURATION
-from seawall.delivery.maildir import Maildirs
+from seawall.delivery.maildir import VIRTUAL_STATUS, Maildirs
 from seawall.delivery.mbox import Checks
 from seawall.delivery.rules import read_locking
 from seawall.delivery.trouble import StoreTrouble, delivered, failed
@@ -84,6 +84,7 @@ class VirtualDelivery:
         self._delimiters = settings.text("recipient_delimiter")
         self.limit = settings.number("virtual_mailbox_limit")
         self._strict = settings.flag("strict_mailbox_ownership")
+        self._original_header = settings.flag("enable_original_recipient")
         self._locking = read_locking(settings, "virtual_mailbox_lock")
 
     async def deliver(self, job: Job) -> Delivery:
@@ -139,23 +140,29 @@ class VirtualDelivery:
         found = await maps.find_address(user, delimiters=self._delimiters)
         return None if found is None else found[0]
 
+    def head(self, sender: str, recipient: Recipient) -> bytes:
+        """The headers before a message."""
+        return delivery_headers(sender, recipient.original if self._original_header else "", recipient.address)
+
     def _warn(self, message: str) -> None:
         self._journal.write(Warned(at=self._clock.now(), source="virtual", message=message))
 
     def _store_into(self, job: Job, recipient: Recipient, found: VirtualMailbox) -> tuple[Callable[[], None], str]:
         """What a thread does to deliver, and the text for when it has."""
         sender, now = job.envelope.sender, self._clock.now()
-        head = delivery_headers(sender, recipient.original, recipient.address)
+        head = self.head(sender, recipient)
         if found.is_maildir:
 
             def store() -> None:
                 try:
-                    self._maildirs.deliver(found.path, head, job.content, now=now, limit=self.limit)
+                    self._maildirs.deliver(
+                        found.path, head, job.content, now=now, limit=self.limit, status=VIRTUAL_STATUS
+                    )
                 except StoreTrouble as trouble:
                     raise replace_text(trouble, f"maildir delivery failed: {trouble.text}") from trouble
 
             return store, "delivered to maildir"
-        checks = Checks(owner=found.identity.uid if self._strict else -1, default_status="4.2.0")
+        checks = Checks(owner=found.identity.uid if self._strict else -1, default_status=VIRTUAL_STATUS)
 
         def append() -> None:
             whole = from_line(sender, now) + head

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from seawall.clock import Clock
 from seawall.config.settings import Settings
 from seawall.delivery.children import Children
@@ -24,7 +26,7 @@ from seawall.mail.address import fold, quote_local
 from seawall.mail.envelope import Recipient
 from seawall.mail.job import Job
 from seawall.mail.message import Content
-from seawall.mail.outcome import Bounced, Deferred, Delivered, Delivery, Forward, Outcome
+from seawall.mail.outcome import Bounced, Deferred, Delivery, Forward, Outcome
 from seawall.routing.route import Route
 from seawall.tables.search import Maps
 
@@ -103,6 +105,7 @@ class Work:
 
     parts: Parts
     job: Job
+    recipient: Recipient
     loops: frozenset[str]
     told: list[Outcome] = field(default_factory=list)
     forwards: dict[tuple[str, str], list[Recipient]] = field(default_factory=dict)
@@ -121,18 +124,20 @@ class Work:
         """True where `first_time` was called with these words."""
         return " ".join(map(str, words)).lower() in self._seen
 
-    def tell(self, outcome: Outcome) -> bool:
+    def tell(self, point: Point, outcome: Outcome) -> bool:
         """Note an outcome; True where it defers."""
+        if point.address != self.recipient.address:
+            outcome = msgspec.structs.replace(outcome, final=point.as_recipient())
         self.told.append(outcome)
         return isinstance(outcome, Deferred)
 
-    def fail(self, status: str, text: str) -> bool:
+    def fail(self, point: Point, status: str, text: str) -> bool:
         """Note a failure; True where it is temporary."""
-        return self.tell(failed(status, text, self.parts.service))
+        return self.tell(point, failed(status, text, self.parts.service))
 
-    def sent(self, text: str) -> bool:
+    def sent(self, point: Point, text: str) -> bool:
         """Note a success."""
-        return self.tell(delivered(text, self.parts.service))
+        return self.tell(point, delivered(text, self.parts.service))
 
     def warn(self, message: str) -> None:
         """A warning for the log."""
@@ -150,7 +155,8 @@ class Work:
         """The headers before the message; `kind` is the word of prepend_delivered_header, `opening` asks for a From line."""
         address = point.delivered or point.address
         named = kind in self.parts.rules.delivered_header
-        headers = delivery_headers(point.sender, point.original, address if named else "")
+        original = point.original if self.parts.rules.original_header else ""
+        headers = delivery_headers(point.sender, original, address if named else "")
         return (from_line(point.sender, self.parts.clock.now()) if opening else b"") + headers
 
     def sum_up(self) -> Delivery:
@@ -158,15 +164,15 @@ class Work:
 
         Where it is tried again nothing is sent on: forward_finish(3) cancels it too.
         """
-        for kind in (Deferred, Bounced):
-            for outcome in self.told:
-                if isinstance(outcome, kind):
-                    return Delivery((outcome,), () if kind is Deferred else self._forwards())
-        forwards = self._forwards()
-        if forwards:
-            return Delivery((delivered("forwarded", self.parts.service),), forwards)
-        sent = [outcome for outcome in self.told if isinstance(outcome, Delivered)]
-        return Delivery((sent[-1] if sent else delivered("expanded to nothing new", self.parts.service),))
+        rest = list(self.told)
+        first = next((outcome for kind in (Deferred, Bounced) for outcome in rest if isinstance(outcome, kind)), None)
+        forwards = () if isinstance(first, Deferred) else self._forwards()
+        if first is None and forwards:
+            first = delivered("", self.parts.service)
+        elif first is None:
+            first = rest[-1] if rest else delivered("expanded to nothing new", self.parts.service)
+        also = tuple(outcome for outcome in rest if outcome is not first)
+        return Delivery((msgspec.structs.replace(first, also=also),), forwards)
 
     def _forwards(self) -> tuple[Forward, ...]:
         named = "forward" in self.parts.rules.delivered_header
@@ -189,10 +195,10 @@ async def as_user(work: Work, point: Point, kind: str, function: Callable[[], No
         if trouble.cause == errno.EACCES and kind == "maildir":
             work.warn(access_problem(point.rights.identity, trouble.text))
             work.warn("perhaps you need to create the maildirs in advance")
-        return work.fail(trouble.status, trouble.text)
+        return work.fail(point, trouble.status, trouble.text)
     except IdentityTrouble as trouble:
-        return work.fail("4.3.0", f"{kind} delivery failed: {trouble}")
-    return work.sent(done)
+        return work.fail(point, "4.3.0", f"{kind} delivery failed: {trouble}")
+    return work.sent(point, done)
 
 
 def access_problem(identity: Identity, text: str) -> str:

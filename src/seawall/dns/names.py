@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -108,9 +107,9 @@ class Names:
 
     async def _reverse(self, address: str) -> str | NameStatus:
         """The PTR's name, or why there is none.  A PTR that is no host name is none."""
-        if parse_address(address) is None:
+        question = reverse_name(address)
+        if question is None:
             return NameStatus.PERMANENT
-        question = ipaddress.ip_address(address).reverse_pointer
         heard = await _heard(self._dns.ask(question, "PTR"))
         if isinstance(heard, TryAgain):
             return NameStatus.TEMPORARY
@@ -119,6 +118,17 @@ class Names:
                 if is_hostname(record.data):
                     return record.data
         return NameStatus.PERMANENT
+
+
+def reverse_name(address: str) -> str | None:
+    """The name whose PTR tells an address's name, None for what is no address.  RFC 1035 §3.5, RFC 3596 §2.5"""
+    parsed = parse_address(address)
+    if parsed is None:
+        return None
+    value, width = parsed
+    if width == 32:
+        return f"{value & 255}.{value >> 8 & 255}.{value >> 16 & 255}.{value >> 24}.in-addr.arpa"
+    return ".".join(reversed(f"{value:032x}")) + ".ip6.arpa"
 
 
 async def _heard(answer: Answer | Awaitable[Answer]) -> Answer:

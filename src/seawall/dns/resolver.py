@@ -1,4 +1,6 @@
-"""The stub resolver: many questions at once over UDP, each from a port of its own, TCP for answers that were cut.
+"""The stub resolver: many questions at once over UDP, TCP for answers that were cut.
+
+A question to another host has a port of its own; those to a server on this host share some (`ports`).
 
 RFC 1035, RFC 5452 (random id and port, the question compared), RFC 6891 (EDNS0), RFC 2308 (negative answers kept).
 Equal questions in flight are asked once; answers are kept for their TTL, within bounds.
@@ -7,7 +9,6 @@ Equal questions in flight are asked once; answers are kept for their TTL, within
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Awaitable
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 from seawall.clock import Clock, SystemClock
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, TryAgain
+from seawall.dns.ports import LARGEST_UDP, Numbers, SharedPort, is_on_this_host
 from seawall.dns.resolv_conf import ResolverSettings
 from seawall.dns.wire import (
     FORMERR,
@@ -39,7 +41,6 @@ MOST_IN_FLIGHT = 1000
 """Sockets at one time; further questions wait."""
 MOST_WAITING = 10_000
 """Questions that may wait; whatever comes on top hears TryAgain."""
-LARGEST_UDP = 65_535
 
 
 @dataclass(slots=True)
@@ -52,8 +53,12 @@ class _Question:
     tries: int = 0
     number: int = 0
     edns: bool = True
+    wire: bytes = b""
+    """The message without its id, as it was last sent."""
+    port: SharedPort[_Question] | None = None
     socket: socket.socket | None = None
     timer: asyncio.TimerHandle | None = None
+    is_done: bool = False
     trouble: str = ""
     tcp: asyncio.Task[None] | None = None
 
@@ -69,6 +74,11 @@ class Resolver:
         self._waiting: deque[_Question] = deque()
         self._in_flight = 0
         self._next_server = 0
+        self._numbers = Numbers()
+        self._ports: dict[tuple[str, int], list[SharedPort[_Question]]] = {}
+        self._due: deque[tuple[float, _Question, int]] = deque()
+        """When each try is over, in order: all have the same patience, so one timer serves all."""
+        self._is_timing = False
         self.questions_sent = 0
         """Datagrams and TCP questions so far."""
 
@@ -93,6 +103,9 @@ class Resolver:
         self._waiting.clear()
         for question in list(self._asked.values()):
             self._done(question, TryAgain("the resolver was closed"))
+        for port in [port for ports in self._ports.values() for port in ports]:
+            port.close()
+        self._ports.clear()
 
     async def _join(self, key: tuple[str, str]) -> Answer:
         """Wait for a question that is asked already, or ask it."""
@@ -126,33 +139,76 @@ class Resolver:
         if question.tries == 0 and self.settings.rotate:
             self._next_server += 1
         question.tries += 1
-        question.number = secrets.randbelow(1 << 16)
         self.questions_sent += 1
-        loop = asyncio.get_running_loop()
-        question.timer = loop.call_later(self.settings.timeout, self._timed_out, question)
+        self._be_patient(question)
         if self.settings.use_tcp:
-            question.tcp = loop.create_task(self._ask_tcp(question))
+            question.tcp = asyncio.get_running_loop().create_task(self._ask_tcp(question))
             return
         try:
-            data = format_query(question.number, question.name, question.kind, edns=question.edns)
+            question.wire = format_query(0, question.name, question.kind, edns=question.edns)[2:]
         except BadMessage:
             self._done(question, NoSuchName())
             return
-        address, port = self._server(question)
+        server = self._server(question)
         try:
-            # connect() draws a fresh random port and lets the kernel drop what comes from anybody else
-            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-            question.socket = sock
-            sock.setblocking(False)
-            sock.connect((address, port))
-            sock.send(data)
+            if is_on_this_host(server[0]):
+                self._share(question, server)
+            else:
+                self._ask_alone(question, server)
         except OSError as error:
             question.trouble = error.strerror or "cannot send"
             # not at once: a server that is down must not be asked in a loop
             self._quiet(question)
-            question.timer = loop.call_later(min(0.01, self.settings.timeout), self._try, question)
-            return
-        loop.add_reader(sock.fileno(), self._readable, question)
+            question.timer = asyncio.get_running_loop().call_later(
+                min(0.01, self.settings.timeout), self._try, question
+            )
+
+    def _share(self, question: _Question, server: tuple[str, int]) -> None:
+        """From a port that other questions use as well.  Raises OSError."""
+        ports = self._ports.setdefault(server, [])
+        port = next((port for port in ports if not port.is_full), None)
+        if port is None:
+            port = SharedPort(server, self._arrived, self._failed)
+            ports.append(port)
+        port.ask(question, question.wire, self._numbers)
+        question.port = port
+
+    def _ask_alone(self, question: _Question, server: tuple[str, int]) -> None:
+        """From a port of its own: connect() draws a fresh random one and lets the kernel drop what comes from anybody
+        else.  Raises OSError."""
+        question.number = self._numbers.next()
+        sock = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM)
+        question.socket = sock
+        sock.setblocking(False)
+        sock.connect(server)
+        sock.send(question.number.to_bytes(2, "big") + question.wire)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, question)
+
+    def _be_patient(self, question: _Question) -> None:
+        """Give the try its time."""
+        loop = asyncio.get_running_loop()
+        self._due.append((loop.time() + self.settings.timeout, question, question.tries))
+        if not self._is_timing:
+            self._is_timing = True
+            loop.call_later(self.settings.timeout, self._look_at_due)
+
+    def _look_at_due(self) -> None:
+        """End the tries whose time is over."""
+        loop = asyncio.get_running_loop()
+        now, due = loop.time(), self._due
+        while due and (due[0][1].is_done or due[0][1].tries != due[0][2] or due[0][0] <= now):
+            _, question, tries = due.popleft()
+            if not question.is_done and question.tries == tries:
+                self._timed_out(question)
+        self._is_timing = bool(due)
+        if due:
+            loop.call_later(max(0.001, due[0][0] - now), self._look_at_due)
+
+    def _failed(self, question: _Question, text: str) -> None:
+        """Nobody listens there."""
+        question.trouble = text
+        question.port = None
+        self._try(question)
 
     def _readable(self, question: _Question) -> None:
         """A datagram, or the news that nobody listens there."""
@@ -166,8 +222,12 @@ class Resolver:
             question.trouble = error.strerror or "no answer"
             self._try(question)
             return
+        self._arrived(question, data)
+
+    def _arrived(self, question: _Question, data: bytes) -> None:
+        """A datagram that may be the answer."""
         try:
-            response = parse_response(data, question.number, question.name, question.kind)
+            response = parse_response(data, question.number, question.name, question.kind, question.wire)
         except BadMessage as trouble:
             question.trouble = str(trouble)  # it may be forged: the true answer may still come
             return
@@ -191,7 +251,7 @@ class Resolver:
         answer = response.answer
         if isinstance(answer, Found) and answer.secure:
             address = self._server(question)[0]
-            if not (self.settings.trusts_ad or address.startswith("127.") or address == "::1"):
+            if not (self.settings.trusts_ad or is_on_this_host(address)):
                 return Found(answer.records)
         return answer
 
@@ -200,6 +260,7 @@ class Resolver:
         writer: asyncio.StreamWriter | None = None
         try:
             reader, writer = await asyncio.open_connection(*self._server(question))
+            question.number = self._numbers.next()
             data = format_query(question.number, question.name, question.kind, edns=question.edns)
             writer.write(len(data).to_bytes(2, "big") + data)
             length = int.from_bytes(await reader.readexactly(2), "big")
@@ -220,6 +281,9 @@ class Resolver:
         self._try(question)
 
     def _drop_socket(self, question: _Question) -> None:
+        if question.port is not None:
+            question.port.forget(question)
+            question.port = None
         if question.socket is not None:
             asyncio.get_running_loop().remove_reader(question.socket.fileno())
             question.socket.close()
@@ -238,6 +302,7 @@ class Resolver:
     def _done(self, question: _Question, answer: Answer) -> None:
         """Keep the answer, tell everybody, and let the next question start."""
         self._quiet(question)
+        question.is_done = True
         key = (question.name, question.kind)
         if self._asked.pop(key, None) is None:
             return

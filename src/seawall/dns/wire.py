@@ -231,8 +231,11 @@ _READERS: Mapping[str, Callable[[bytes, _Raw], tuple[str, int]]] = {
 }
 
 
-def parse_response(data: bytes, number: int, name: str, kind: str) -> Response:
-    """The answer to one question.  BadMessage where it is none: another id, another question, lengths that lie."""
+def parse_response(data: bytes, number: int, name: str, kind: str, query: bytes = b"") -> Response:
+    """The answer to one question.  BadMessage where it is none: another id, another question, lengths that lie.
+
+    `query` is the message that asked, without its id: an answer that repeats the question to the letter is known by that.
+    """
     if len(data) < _HEADER.size:
         raise BadMessage("shorter than a header")
     got, flags, questions, answers, authorities, _ = _HEADER.unpack_from(data)
@@ -243,14 +246,26 @@ def parse_response(data: bytes, number: int, name: str, kind: str) -> Response:
         if questions == 0 and rcode in (FORMERR, SERVFAIL, NOTIMP, REFUSED):
             return Response(rcode, False, False, NoSuchName())
         raise BadMessage(f"{questions} questions")
-    asked, at = read_name(data, _HEADER.size)
-    if asked.lower() != name.rstrip(".").lower() or data[at : at + 4] != struct.pack(">HH", KINDS[kind], _CLASS_IN):
-        raise BadMessage("answers another question")
+    asked, at = _read_question(data, name, kind, query)
     if is_cut or rcode not in (NOERROR, NXDOMAIN):
         return Response(rcode, is_cut, secure, NoSuchName())
-    records, at = _read_records(data, at + 4, answers)
+    records, at = _read_records(data, at, answers)
     authority, _ = _read_records(data, at, authorities)
-    return Response(rcode, False, secure, _answer(data, records, authority, asked.lower(), kind, rcode, secure))
+    return Response(rcode, False, secure, _answer(data, records, authority, asked, kind, rcode, secure))
+
+
+def _read_question(data: bytes, name: str, kind: str, query: bytes) -> tuple[str, int]:
+    """(the name asked for in lower case, where the question ends).  BadMessage where it is another question."""
+    wanted = name.rstrip(".").lower()
+    start = _HEADER.size
+    if query:
+        end = query.index(0, start - 2) + 5  # the question's labels hold no NUL, its type and class follow
+        if data[start : end + 2] == query[start - 2 : end]:
+            return wanted, end + 2
+    asked, at = read_name(data, start)
+    if asked.lower() != wanted or data[at : at + 4] != struct.pack(">HH", KINDS[kind], _CLASS_IN):
+        raise BadMessage("answers another question")
+    return wanted, at + 4
 
 
 def _answer(

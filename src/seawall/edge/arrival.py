@@ -43,6 +43,8 @@ class Arrival(Telling):
         "good",
         "is_busy",
         "last_code",
+        "limits",
+        "profile",
         "started",
         "traits",
         "where",
@@ -51,6 +53,8 @@ class Arrival(Telling):
     def __init__(self, edge: Edge) -> None:
         super().__init__(edge.journal, edge.clock, edge.next_number(), edge.profile.service)
         self.edge = edge
+        self.profile = edge.profile
+        self.limits = edge.profile.limits
         self.engine = Server(edge.profile.rules)
         self.attempt = Attempt(address="")
         self.traits = edge.no_traits
@@ -113,9 +117,9 @@ class Arrival(Telling):
             attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])
         if isinstance(here, tuple):
             attempt.server_address, attempt.server_port = _plain_address(here[0]), str(here[1])
-        attempt.stress = self.edge.profile.stress
+        attempt.stress = self.profile.stress
         self.client_address = attempt.address
-        self.client_port = attempt.port if self.edge.profile.port_logging else ""
+        self.client_port = attempt.port if self.profile.port_logging else ""
 
     def _named(self, names: ClientNames) -> None:
         """The name is known: what the client may because of it, and the first line of the log."""
@@ -137,7 +141,7 @@ class Arrival(Telling):
         self._named(NOT_ASKED if task.cancelled() or task.exception() is not None else task.result())
 
     def _start_wrapped(self) -> None:
-        profile = self.edge.profile
+        profile = self.profile
         if profile.tls is None:
             self.complain(
                 f"Wrapper-mode request dropped from {{client}} for service {self.edge.service}. "
@@ -151,18 +155,18 @@ class Arrival(Telling):
     def _greet(self) -> None:
         """The greeting, at once where nothing before RCPT depends on the name."""
         self._greeted = True
-        if self.edge.profile.needs_name_early:
+        if self.profile.needs_name_early:
             self.wait_for(None, self.welcome())
         else:
             self.is_busy = False
-            self.say(self.edge.profile.banner)
+            self.say(self.profile.banner)
         self.flush()
 
     async def welcome(self) -> None:
         """Wait for the name, learn what the client may, judge it where that is not put off, greet it."""
         await self.know()
         await self.edge.learn_traits(self)
-        profile = self.edge.profile
+        profile = self.profile
         if not profile.delays_reject:
             self.attempt.where = CONNECT
             verdict = await self.ask(self.edge.judge.connect(self.attempt))
@@ -177,7 +181,7 @@ class Arrival(Telling):
         """True where the session ends because the client did not wait for the greeting.  RFC 5321 §4.3.1"""
         self.engine.pipelined = self.attempt.pipelined = True
         self.write(records.Pipelined, after=self.where, sample=self.engine.peek())
-        if not self.edge.profile.rules.forbid_unauth_pipelining:
+        if not self.profile.rules.forbid_unauth_pipelining:
             return False
         self.tell(OUT_OF_STEP)
         self.hang_up()
@@ -216,7 +220,7 @@ class Arrival(Telling):
 
     def be_patient(self) -> None:
         """The client has its full time again."""
-        self.deadline = self.edge.monotonic() + self.edge.profile.limits.timeout
+        self.deadline = self.edge.monotonic() + self.limits.timeout
 
     # TLS
 
@@ -224,7 +228,7 @@ class Arrival(Telling):
         """The handshake is done."""
         facts = self.attempt.tls = tls.facts()
         self.engine.is_encrypted = True
-        profile = self.edge.profile
+        profile = self.profile
         if profile.tls_log_level > 0:
             self.write(
                 records.TlsEstablished,
@@ -235,12 +239,20 @@ class Arrival(Telling):
                 trust="Trusted" if facts.peer_trusted else "Anonymous",
             )
         self.be_patient()
+        if profile.requires_certificate and not facts.peer_trusted:
+            self._refuse_certificate()
         if not self._greeted:
             self._greet()
             return
         self.good["STARTTLS"] = self.good.get("STARTTLS", 0) + 1
         self.attempt.helo = None
         self.is_busy = False
+
+    def _refuse_certificate(self) -> None:
+        """smtpd_tls_req_ccert: the next command hears why it is the last one."""
+        why = "No client certificate presented"
+        self.write(records.Informed, message=f"NOQUEUE: abort: TLS from {{client}}: {why}")
+        self.engine.denied = Reply(421, "4.7.1", f"{self.profile.rules.hostname} Error: {why}")
 
     def not_secured(self, reason: str) -> None:
         """The handshake failed: nothing can be said to this client any more."""
@@ -250,7 +262,7 @@ class Arrival(Telling):
 
     def answer_starttls(self, event: Command, reply: Reply) -> None:
         """Agree to TLS: what follows is the handshake, and nothing that came before counts."""
-        context = self.edge.profile.tls
+        context = self.profile.tls
         if context is None:
             return
         self.say(self.engine.send(reply))
@@ -260,7 +272,7 @@ class Arrival(Telling):
         self.attempt.sasl_method = self.attempt.sasl_username = ""
         self.engine.is_authenticated = False
         self.is_busy = True
-        self.deadline = self.edge.monotonic() + self.edge.profile.limits.starttls_timeout
+        self.deadline = self.edge.monotonic() + self.limits.starttls_timeout
         self.start_tls(context)
 
     def begin_anew(self) -> None:
@@ -268,7 +280,7 @@ class Arrival(Telling):
         attempt = self.attempt
         self.client_name = attempt.name
         self.client_address = attempt.address
-        self.client_port = attempt.port if self.edge.profile.port_logging else ""
+        self.client_port = attempt.port if self.profile.port_logging else ""
         self.traits = self.edge.no_traits
         self.engine.denied = None
         self.engine.is_authenticated = bool(attempt.sasl_username)

@@ -1,9 +1,14 @@
-"""AUTH: the client's side of an authentication as lines, ours as challenges.  RFC 4954, smtpd_sasl_proto(3)"""
+"""AUTH: the client's side of an authentication as lines, ours as challenges.  RFC 4954, smtpd_sasl_proto(3)
+
+Where the site's smtpd_sasl_type is cyrus, ``=`` for an empty initial response is no base64, as in Postfix.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seawall.edge.login import Challenge, Failure, Step, Success
@@ -19,6 +24,9 @@ SUCCESSFUL = Reply(235, "2.7.0", "Authentication successful")
 ABORTED = Reply(501, "5.7.0", "Authentication aborted")
 NOT_ENABLED = Reply(503, "5.5.1", "Error: authentication not enabled")
 NO_REASON = "(reason unavailable)"
+_BAD_INITIAL: Mapping[str, str] = MappingProxyType({"cyrus": "another step is needed in authentication"})
+_BAD_CONTINUED: Mapping[str, str] = MappingProxyType({"cyrus": "bad protocol / cancel"})
+"""What the libraries behind smtpd_sasl_type say of base64 that is none; the others say it plainly."""
 
 
 def _decode(text: str) -> bytes | None:
@@ -36,9 +44,12 @@ async def auth(session: Session, event: Auth) -> Reply | None:
     if login is None or not login.mechanisms(session.engine.is_encrypted):
         return NOT_ENABLED
     session.mechanism = printable(event.mechanism)
-    initial = None if event.initial is None else b"" if event.initial == "=" else _decode(event.initial)
-    if event.initial is not None and initial is None:
-        return _failed(session, Failure("Invalid base64 data in initial response"))
+    kind = session.edge.profile.sasl_type
+    initial = None
+    if event.initial is not None:
+        initial = b"" if event.initial == "=" and kind != "cyrus" else _decode(event.initial)
+        if initial is None:
+            return _failed(session, Failure(_BAD_INITIAL.get(kind, "Invalid base64 data in initial response")))
     exchange = login.start(event.mechanism, initial, session.attempt)
     session.exchange = exchange
     answer = exchange.first()
@@ -54,7 +65,8 @@ async def auth_line(session: Session, event: AuthLine) -> Reply | None:
         return ABORTED
     response = _decode(event.text)
     if exchange is None or response is None:
-        return _failed(session, Failure("Invalid base64 data in continued response"))
+        kind = session.edge.profile.sasl_type
+        return _failed(session, Failure(_BAD_CONTINUED.get(kind, "Invalid base64 data in continued response")))
     answer = exchange.step(response)
     return _told(session, answer if isinstance(answer, Challenge | Success | Failure) else await answer)
 

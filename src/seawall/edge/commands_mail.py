@@ -12,7 +12,7 @@ from seawall.journal.records.edge import Opened
 from seawall.mail.reply import Reply
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Etrn, Mail, Rcpt, Vrfy
-from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, printable
+from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, is_plain, printable
 
 if TYPE_CHECKING:
     from seawall.edge.session import Session
@@ -25,7 +25,7 @@ FLUSHING = Reply(250, "", "Queuing started")
 CANNOT_QUEUE = Reply(458, "", "Unable to queue messages")
 DECLARE_UTF8 = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 
-_PLAIN = re.compile(r"[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+@[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+\Z")
+_SIMPLE = re.compile(r"[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+@[^\x00-\x20\x7f-\U0010ffff!%@:\\\"]+\Z")
 
 Work = Coroutine[Any, Any, Reply | None]
 
@@ -33,11 +33,12 @@ Work = Coroutine[Any, Any, Reply | None]
 def mail(session: Session, event: Mail) -> Reply | Work | None:
     """A transaction begins; most senders are judged with their first recipient (smtpd_delay_reject)."""
     sender = event.sender
-    if sender:
-        if not _PLAIN.match(sender):
-            return _mail_looked_at(session, event)
-        if is_malformed(sender, may_begin_with_minus=session.edge.profile.allow_min_user):
-            return _illegal(session, event.argument, "MAIL", BAD_SENDER)
+    if not sender or is_plain(sender):
+        return _mail(session, event)
+    if not _SIMPLE.match(sender):
+        return _mail_looked_at(session, event)
+    if is_malformed(sender, may_begin_with_minus=session.edge.profile.allow_min_user):
+        return _illegal(session, event.argument, "MAIL", BAD_SENDER)
     return _mail(session, event)
 
 
@@ -107,11 +108,7 @@ async def rcpt(session: Session, event: Rcpt) -> Reply | None:
         return DECLARE_UTF8
     if session.naming is not None:
         await session.know()
-    if _PLAIN.match(recipient):
-        malformed = is_malformed(recipient, may_begin_with_minus=edge.profile.allow_min_user)
-    else:
-        malformed = await _routing_refuses(session, recipient)
-    if malformed:
+    if not is_plain(recipient) and await _is_malformed(session, recipient):
         return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
     attempt.where = "RCPT"
     attempt.recipient = recipient
@@ -132,7 +129,9 @@ async def rcpt(session: Session, event: Rcpt) -> Reply | None:
     return RECIPIENT_OK
 
 
-async def _routing_refuses(session: Session, address: str) -> bool:
+async def _is_malformed(session: Session, address: str) -> bool:
+    if _SIMPLE.match(address):
+        return is_malformed(address, may_begin_with_minus=session.edge.profile.allow_min_user)
     attempt = session.attempt
     return await session.edge.judge.is_malformed(address, attempt.sender or "", smtputf8=attempt.smtputf8)
 
@@ -167,7 +166,7 @@ async def vrfy(session: Session, event: Vrfy) -> Reply | None:
     attempt = session.attempt
     edge = session.edge
     await session.know()
-    if await _routing_refuses(session, event.address):
+    if await _is_malformed(session, event.address):
         return _illegal(session, event.argument, "VRFY", BAD_RECIPIENT)
     before = attempt.recipient, attempt.smtputf8
     attempt.where = "VRFY"

@@ -104,6 +104,7 @@ class Profile:
     footer: Footer | None
     broken_auth: bool
     allow_min_user: bool
+    sasl_type: str
     tls: ssl.SSLContext | None
     tls_is_wrapped: bool
     tls_log_level: int
@@ -168,6 +169,7 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
         footer=compile_footer(settings.text("smtpd_reject_footer")),
         broken_auth=settings.flag("broken_sasl_auth_clients"),
         allow_min_user=settings.flag("allow_min_user"),
+        sasl_type=settings.text("smtpd_sasl_type"),
         tls=context,
         tls_is_wrapped=wrapped,
         tls_log_level=int(log_level) if log_level.isdigit() else 0,

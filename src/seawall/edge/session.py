@@ -20,7 +20,7 @@ from seawall.mail.reply import Reply
 from seawall.policy.verdict import Verdict
 from seawall.smtp.commands import LISTED_NOOP, VERBS
 from seawall.smtp.end_of_data import BareNewline
-from seawall.smtp.events import NEED_DATA, Command, Content, EndOfData, Refused
+from seawall.smtp.events import NEED_DATA, Command, Content, EndOfData, Event, NeedData, Pipelined, Refused
 from seawall.smtp.server import format_reply
 from seawall.tables.table import TableTrouble
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 IN_DATA = "DATA content"
 IN_BDAT = "BDAT content"
 END_OF_MESSAGE = "END-OF-MESSAGE"
+TURN = 64
+"""Events that one session may have before the others get their turn: some 2 ms of work (docs/design.md section 3)."""
 TIMEOUT, TOO_MANY_ERRORS = "timeout", "too many errors"
 
 
@@ -72,7 +74,7 @@ class Session(Arrival):
 
     def received(self, data: bytes) -> None:
         """Commands or content."""
-        if not self.edge.profile.limits.per_request_deadline:
+        if not self.limits.per_request_deadline:
             self.be_patient()
         elif self.where in (IN_DATA, IN_BDAT):
             self._give_time(len(data))
@@ -83,31 +85,45 @@ class Session(Arrival):
             self.work()
 
     def work(self) -> None:
-        """Take events from the engine until it needs data, or something has to be waited for."""
+        """Take events from the engine until it needs data, something has to be waited for, or others must have a turn."""
         try:
-            while not self.is_busy and not self.is_ending and not self.is_blocked:
+            for _ in range(TURN):
+                if self.is_busy or self.is_ending or self.is_blocked:
+                    break
                 event = self.engine.next_event()
                 if event is NEED_DATA:
                     if self.waits_for_eof:
                         self.lose(LOST)
                     break
-                if isinstance(event, Command):
-                    self._begin(event)
-                    result = HANDLERS[event.__class__](self, event)
-                    if result is None or isinstance(result, Reply):
-                        if result is not None:
-                            self.answer(event, result)
-                    else:
-                        self.wait_for(event, result)
-                elif isinstance(event, Content):
-                    if self.transaction is not None and self.transaction.reception is not None:
-                        self.transaction.reception.write(event.data)
-                else:
-                    self.attempt.pipelined = True
-                    self.write(records.Pipelined, after=event.command, sample=event.sample)
+                self._take(event)
+            else:
+                self.is_busy = True
+                asyncio.get_running_loop().call_soon(self._go_on)
         except Exception as trouble:  # the client hears 421, the others go on
             self._failed(trouble)
         self.flush()
+
+    def _take(self, event: Event | NeedData) -> None:
+        if isinstance(event, Command):
+            self._begin(event)
+            result = HANDLERS[event.__class__](self, event)
+            if isinstance(result, Reply):
+                self.answer(event, result)
+            elif result is not None:
+                self.wait_for(event, result)
+        elif isinstance(event, Content):
+            if self.transaction is not None and self.transaction.reception is not None:
+                self.transaction.reception.write(event.data)
+        elif isinstance(event, Pipelined):
+            self.attempt.pipelined = True
+            self.write(records.Pipelined, after=event.command, sample=event.sample)
+
+    def _go_on(self) -> None:
+        """The others have had their turn."""
+        self.is_busy = False
+        if not self.is_closed:
+            self.hold(False)
+            self.work()
 
     def _begin(self, event: Command) -> None:
         """Count a command, and remember it as the place where something may go wrong."""
@@ -161,7 +177,7 @@ class Session(Arrival):
         """A part of ours failed: temporary for the client, a line for the operator."""
         self.is_busy = False
         self._begun = None
-        hostname = self.edge.profile.rules.hostname
+        hostname = self.profile.rules.hostname
         if isinstance(trouble, TableTrouble):
             self.complain(str(trouble))
             text = f"{hostname} Server local data error"
@@ -180,16 +196,17 @@ class Session(Arrival):
 
     def answer(self, event: Command | None, reply: Reply) -> None:
         """Reply to an event, count, slow down or hang up who makes too many errors."""
-        profile = self.edge.profile
+        profile = self.profile
         wire, self.prepared = self.prepared, None
-        if reply.code >= 400 and (profile.soft_bounce or profile.footer is not None):
+        code = reply.code
+        if code >= 400 and (profile.soft_bounce or profile.footer is not None):
             reply = self.edge.dress(reply, self.attempt)
             wire = None
         wire = self.engine.send(reply, wire)
-        self.last_code = reply.code
-        limits = profile.limits
+        self.last_code = code
+        limits = self.limits
         slow = self.errors >= limits.soft_errors and limits.error_sleep > 0
-        ends = self._ends or reply.code in (421, 521) or self.where == "QUIT"
+        ends = self._ends or code == 421 or code == 521 or self.where == "QUIT"
         if event is not None:
             self._count(event, reply)
             ends = ends or (isinstance(event, Refused) and event.hangs_up)
@@ -208,20 +225,19 @@ class Session(Arrival):
         self.say(wire)
         self._after_reply(ends)
         if not self.is_ending:
-            self.hold(False)
-            self.work()
+            self._go_on()
 
     def _after_reply(self, ends: bool) -> None:
         if ends:
             self.hang_up()
-        elif self.errors >= self.edge.profile.limits.hard_errors:
+        elif self.errors >= self.limits.hard_errors:
             self.cause = TOO_MANY_ERRORS
-            reply = Reply(421, "4.7.0", f"{self.edge.profile.rules.hostname} Error: too many errors")
+            reply = Reply(421, "4.7.0", f"{self.profile.rules.hostname} Error: too many errors")
             self.last_code = 421
             self.say(format_reply(reply))
             self.hang_up()
         else:
-            if self.edge.profile.limits.per_request_deadline:
+            if self.limits.per_request_deadline:
                 self.be_patient()
             if self.edge.is_draining and self.transaction is None:
                 self.farewell()
@@ -246,7 +262,7 @@ class Session(Arrival):
             self.good[name] = self.good.get(name, 0) + 1
         verb = VERBS.get(name)
         if verb is not None and verb.is_limited:
-            if self.junk > self.edge.profile.limits.junk_commands:
+            if self.junk > self.limits.junk_commands:
                 self.errors += 1
             self.junk += 1
 
@@ -294,7 +310,7 @@ class Session(Arrival):
 
     def _give_time(self, size: int) -> None:
         """Content earns time, at smtpd_min_data_rate, up to the whole of it."""
-        limits = self.edge.profile.limits
+        limits = self.limits
         latest = self.edge.monotonic() + limits.timeout
         self.deadline = min(latest, self.deadline + size / limits.min_data_rate)
 
@@ -314,16 +330,19 @@ class Session(Arrival):
         if self.tls is not None and not self.tls.is_established:
             self.not_secured("Connection timed out")
             return
-        reply = Reply(421, "4.4.2", f"{self.edge.profile.rules.hostname} Error: timeout exceeded")
+        reply = Reply(421, "4.4.2", f"{self.profile.rules.hostname} Error: timeout exceeded")
         self.say(format_reply(reply))
         self.last_code = 421
         self.lose(TIMEOUT)
+        if not self.is_closed:  # what we said may take its time, but not for ever
+            self.be_patient()
+            self.edge.patience.watch(self)
 
     def farewell(self) -> None:
         """We are going down: nothing new from this client."""
         if self.is_ending or self.is_busy or self.transaction is not None:
             return
-        self.tell(Reply(421, "4.3.2", f"{self.edge.profile.rules.hostname} Service shutting down"))
+        self.tell(Reply(421, "4.3.2", f"{self.profile.rules.hostname} Service shutting down"))
         self.hang_up()
 
     # The end

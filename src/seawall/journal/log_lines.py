@@ -28,7 +28,8 @@ class LineFormat:
         self._second = -1
         self._stamp = ""
 
-    def _time(self, at: float) -> str:
+    def stamp(self, at: float) -> str:
+        """``Nov 23 13:10:21``, in the local time zone; drawn once a second."""
         second = int(at)
         if second != self._second:
             self._second = second
@@ -42,7 +43,7 @@ class LineFormat:
 
     def line(self, record: Record) -> str:
         """The whole line for a file, without its line end."""
-        return f"{self._time(record.at)} {self._host} {self.head(record)}{clean(record.text())}"
+        return f"{self.stamp(record.at)} {self._host} {self.head(record)}{clean(record.text())}"
 
 
 # syslog(3) LOG_MAIL, and the severities that records name
@@ -52,6 +53,5 @@ SEVERITIES = {"crit": 2, "err": 3, "warning": 4, "info": 6, "debug": 7}
 
 def syslog_packet(form: LineFormat, record: Record) -> bytes:
     """The datagram for /dev/log: ``<22>Nov 23 13:10:21 postfix/smtpd[12]: text``.  RFC 3164 §4.1"""
-    stamp = time.strftime("%b %e %H:%M:%S", time.localtime(record.at))
     priority = MAIL_FACILITY | SEVERITIES[record.level]
-    return f"<{priority}>{stamp} {form.head(record)}{clean(record.text())}".encode("utf-8", "replace")
+    return f"<{priority}>{form.stamp(record.at)} {form.head(record)}{clean(record.text())}".encode("utf-8", "replace")

@@ -29,11 +29,13 @@ from seawall.spool.control import Control, serve_control
 from seawall.spool.disk import Disk
 from seawall.spool.hands import Hands
 from seawall.spool.manager import Ports, QueueManager
+from seawall.spool.permission import allowed_by
 from seawall.spool.pickup import Pickup
 from seawall.spool.rules import rules_of
 from seawall.spool.submission import SubmissionServer, serve_submission
+from seawall.spool.visits import Visits
 from seawall.spool.writer import QueueWriter
-from seawall.tables.table import TableTrouble, TableUnsupported
+from seawall.tables.table import TableUnsupported
 
 PICKUP_EVERY = 60.0
 """Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
@@ -79,6 +81,7 @@ class QueuePart(PartBase):
         self._jobs = JobLink()
         self._manager, self._intake = self._make_manager()
         self._servers: list[asyncio.Server] = []
+        self._visits: tuple[Visits, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_manager(self) -> tuple[QueueManager, Cleanup]:
@@ -109,8 +112,10 @@ class QueuePart(PartBase):
         await super().begin()
         common = self.common
         self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
-        submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, self._allowed)
-        control = Control(self._manager, self._allowed)
+        allowed = allowed_by(common.settings, common.tables)
+        submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, allowed)
+        control = Control(self._manager, allowed)
+        self._visits = (submission.visits, control.visits)
         self._servers.append(await serve_control(control, common.places.control_socket))
         self._servers.append(await serve_submission(submission, common.places.submit_socket))
         pickup = Pickup(
@@ -123,13 +128,6 @@ class QueuePart(PartBase):
             hands=self._manager.hands,
         )
         self._tasks.append(asyncio.get_running_loop().create_task(self._pick_up(pickup)))
-
-    async def _allowed(self, parameter: str, user: str) -> bool:
-        """May this user do what `authorized_flush_users` and its like speak of?  A table in trouble says no."""
-        try:
-            return await self.common.tables.string_list(self.common.settings.text(parameter)).matches(user)
-        except TableTrouble:
-            return False
 
     async def _run_manager(self, manager: QueueManager) -> None:
         """The manager, until it is stopped; what ends it otherwise ends this process, and a new one recovers."""
@@ -168,6 +166,8 @@ class QueuePart(PartBase):
         end = time.monotonic() + seconds
         for server in self._servers:
             server.close()
+        with contextlib.suppress(TimeoutError):  # a submission under way is taken to its end
+            await asyncio.wait_for(asyncio.gather(*(visits.quiet() for visits in self._visits)), seconds_left(end))
         await self._manager.stop(seconds_left(end))
         for task in self._tasks:
             task.cancel()

@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from seawall.mail.packing import pack, unpack
+
 LARGEST = 1 << 18
 """Bytes of one message; larger contents go as descriptors."""
 MOST_DESCRIPTORS = 250  # SCM_MAX_FD is 253, unix(7)
@@ -33,19 +35,18 @@ class Codec(Generic[M]):
     """Frozen structs to bytes and back; `kind` is the union of message types that `M` stands for."""
 
     def __init__(self, kind: object) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(cast(Any, kind))
 
     def encode(self, message: M) -> bytes:
         """Raises ValueError where the message is too large for one packet."""
-        data = self._encoder.encode(message)
+        data = pack(message)
         if len(data) > LARGEST:
             raise ValueError(f"a message of {len(data)} bytes is too large for a channel")
         return data
 
     def decode(self, data: bytes) -> M:
-        """Raises msgspec.DecodeError for what is no message of ours."""
-        return self._decoder.decode(data)
+        """Raises msgspec.MsgspecError for what is no message of ours."""
+        return unpack(data, self._decoder)
 
 
 def send_now(end: socket.socket, data: bytes, descriptors: Sequence[int] = ()) -> None:
@@ -137,7 +138,7 @@ class Channel(Generic[M]):
                 return
             try:
                 message = self._codec.decode(data)
-            except msgspec.DecodeError:
+            except msgspec.MsgspecError:
                 self._drop(descriptors)
                 continue
             self._heard(message, descriptors)

@@ -73,7 +73,7 @@ def receive_start(end: socket.socket) -> Given:
     codec: Codec[m.ChannelMessage] = Codec(m.ChannelMessage)
     try:
         start = codec.decode(data)
-    except msgspec.DecodeError as trouble:
+    except msgspec.MsgspecError as trouble:
         raise ChildTrouble(f"no start message: {trouble}") from trouble
     if not isinstance(start, m.Start) or start.version != m.VERSION:
         raise ChildTrouble("the supervisor speaks another version: restart Seawall as a whole")

@@ -22,7 +22,7 @@ from seawall.run import listeners as sockets
 from seawall.run.configuration import Read, read
 from seawall.run.messages import ListenerInfo
 from seawall.run.records import MasterSaid
-from seawall.run.site import PidFile, Site, StartTrouble, open_log, postfix_is_running
+from seawall.run.site import PidFile, Site, StartTrouble, allow_many_files, open_log, postfix_is_running
 from seawall.run.supervisor import Plan, Supervisor
 
 MOST_WORKERS = 128
@@ -92,6 +92,7 @@ class Server:
         stop_for_what_cannot_be_served(self._found)
         if postfix_is_running(settings):
             raise StartTrouble("Postfix is running on this configuration: `postfix stop` first, then start Seawall", 75)
+        allow_many_files()
         self._site.prepare()
         pid_file = PidFile(self._site)
         self._lock = pid_file.take()

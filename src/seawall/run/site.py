@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,14 @@ class Site:
         if self.account is not None:
             for place in places:
                 os.chown(place, self.account.uid, self.account.gid, follow_symlinks=False)
+
+
+def allow_many_files() -> int:
+    """Raise the soft limit of open files to the hard one, for us and our children: a connection is a file.  The limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def postfix_is_running(settings: Settings) -> bool:

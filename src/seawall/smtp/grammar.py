@@ -127,12 +127,17 @@ def _decode_utf8_xtext(text: str) -> str | None:
     return decode_xtext("".join((*parts, text[at:])))
 
 
+def is_plain(address: str) -> bool:
+    """True for what most addresses look like: nothing in it needs a closer look, and its domain is a host name."""
+    return _PLAIN_ADDRESS.match(address) is not None and len(address) < 256
+
+
 def is_malformed(address: str, *, may_begin_with_minus: bool = False, smtputf8: bool = False) -> bool:
     """True where no such address can be routed: the domain is no name and no address literal.  smtpd_check_addr(3)
 
     The rest of what routing knows (tables, rewriting) has no part in this.  One dot at the end is let pass.
     """
-    if _PLAIN_ADDRESS.match(address) and len(address) < 256:
+    if is_plain(address):
         return False
     if address.startswith("-") and not may_begin_with_minus:
         return True

@@ -5,10 +5,10 @@ maps_find(3), mail_addr_find(3), access(5) "EMAIL ADDRESS PATTERNS", "HOST NAME/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum, Flag, auto
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from seawall.mail.address import quote_local, split_extension
 from seawall.tables.table import Answer, Table, TableTrouble
@@ -43,6 +43,8 @@ class Way(Flag):
 _IF_LOCAL = Way.USER_IF_LOCAL | Way.USER_AT_IF_LOCAL
 ADDRESS_MAP = Way.FULL | Way.NO_EXTENSION | Way.USER_IF_LOCAL | Way.AT_DOMAIN
 """virtual(5), canonical(5), relocated(5), recipient maps: MA_FIND_DEFAULT."""
+_PLAIN = re.compile(r"[A-Za-z0-9_+=/-]+(?:\.[A-Za-z0-9_+=/-]+)*@[^@]*\Z")
+"""An address that is the same in every form, so that there is one key for each way."""
 ACCESS_MAP = Way.FULL | Way.NO_EXTENSION | Way.DOMAIN | Way.USER_AT
 """access(5); add PARENTS or DOT_PARENTS by parent_domain_matches_subdomains."""
 
@@ -58,8 +60,7 @@ class Form(Enum):
     """first quoted, then as it is"""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One key to try.  `whole` is False for a part of an address or name, which patterns are not asked for;
     `extension` is what was taken off to get here, with its delimiter."""
 
@@ -68,22 +69,24 @@ class Key:
     extension: str = ""
 
 
-def _parents(domain: str, dotted: bool) -> Iterator[str]:
+def parents_of(domain: str, *, dotted: bool) -> list[str]:
     """``b.c`` and ``c`` of ``a.b.c``, or ``.b.c`` and ``.c``."""
+    found: list[str] = []
     at = domain.find(".", 1)
     while at >= 0:
         domain = domain[at:] if dotted else domain[at + 1 :]
         if not domain:
-            return
-        yield domain
+            break
+        found.append(domain)
         at = domain.find(".", 1)
+    return found
 
 
 def domain_keys(domain: str, parent_matches: bool) -> Iterator[Key]:
     """A host or domain name, then its parents.  `parent_matches` where parent_domain_matches_subdomains names the map."""
     if domain:
         yield Key(domain)
-        for parent in _parents(domain, not parent_matches):
+        for parent in parents_of(domain, dotted=not parent_matches):
             yield Key(parent, whole=False)
 
 
@@ -152,7 +155,7 @@ def _part_keys(address: str, delimiters: str, ways: Way, form: Form) -> Iterator
     if Way.DOMAIN in ways and domain:
         yield Key(domain, whole=False)
         if ways & (Way.PARENTS | Way.DOT_PARENTS):
-            for parent in _parents(domain, Way.DOT_PARENTS in ways):
+            for parent in parents_of(domain, dotted=Way.DOT_PARENTS in ways):
                 yield Key(parent, whole=False)
     if Way.USER_AT in ways:
         for name, taken in users:
@@ -168,6 +171,11 @@ def _in_forms(text: str, form: Form, *, whole: bool = False, extension: str = ""
     yield Key(quoted, whole, extension)
     if form is Form.EXTERNAL_FIRST and quoted != text:
         yield Key(text, whole, extension)
+
+
+def _has_any(address: str, delimiters: str) -> bool:
+    """Could there be an extension?"""
+    return any(map(address.__contains__, delimiters)) if delimiters else False
 
 
 class Maps:
@@ -250,6 +258,8 @@ class Maps:
         `delimiters` is recipient_delimiter.  `is_local` is asked of the domain, and only when the whole address was
         not found; without it the domain counts as not local.
         """
+        if ways is ADDRESS_MAP and _PLAIN.match(address) and not _has_any(address, delimiters):
+            return await self._find_plain(address, is_local)
         found = await self.find_first(_whole_keys(address, delimiters, ways, form))
         if found is not None or "@" not in address:
             return found
@@ -258,6 +268,23 @@ class Maps:
             if not (local if isinstance(local, bool) else await local):
                 ways &= ~_IF_LOCAL
         return await self.find_first(_part_keys(address, delimiters, ways, form))
+
+    async def _find_plain(self, address: str, is_local: IsLocal | None) -> tuple[str, str] | None:
+        """The same for the usual address: no extension, nothing to quote.  Three keys at most."""
+        answer = self.lookup(address)
+        value = answer if answer is None or answer.__class__ is str else await answer
+        if value is not None:
+            return value, ""
+        user, _, domain = address.partition("@")
+        local = is_local(domain) if is_local is not None else False
+        if local if local.__class__ is bool else await local:
+            answer = self.lookup(user, whole=False)
+            value = answer if answer is None or answer.__class__ is str else await answer
+            if value is not None:
+                return value, ""
+        answer = self.lookup("@" + domain, whole=False)
+        value = answer if answer is None or answer.__class__ is str else await answer
+        return None if value is None else (value, "")
 
     async def find_first(self, keys: Iterator[Key]) -> tuple[str, str] | None:
         """The value of the first key that is known, and the extension that goes with that key."""

@@ -69,7 +69,7 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
     """A check has something to say: a refusal, or what it did beside its verdict.
 
     `what` and `where` are Postfix's words (``reject``, ``RCPT``), `message` begins with the reply of a refusal.
-    `reason` and `evidence` are the judge's; they are not in the line.
+    `reason` and `evidence` are the judge's, `sasl_username` the session's; they are not in the line.
     """
 
     what: str
@@ -91,7 +91,6 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
             ("to=<{}>", _external(self.recipient)),
             ("proto={}", self.protocol or None),
             ("helo=<{}>", self.helo),
-            ("sasl_username=<{}>", self.sasl_username or None),
         )
         told = "".join(" " + form.format(value) for form, value in facts if value is not None)
         queue_id = self.queue_id or NO_QUEUE

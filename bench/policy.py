@@ -1,0 +1,179 @@
+"""What judging a refused recipient and taking in a small message cost, without a socket: `python -m bench.policy`.
+
+Config A of the tests below a root of its own, its zone file as the resolver (all answers are there at once), a spool
+and a journal that keep nothing.  Each figure is the least of several short runs, as the machine may be shared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+from seawall.clock import SystemClock
+from seawall.config.settings import Settings, load
+from seawall.dns.zone import Zone
+from seawall.eager import result_now
+from seawall.intake.cleanup import Cleanup
+from seawall.journal.record import Record
+from seawall.mail.envelope import Body, Origin, Recipient, Submission
+from seawall.mail.message import Message
+from seawall.mail.queue_id import QueueIds
+from seawall.policy.attempt import Attempt
+from seawall.policy.judge import Judge
+from seawall.policy.verdict import Act, Verdict
+from seawall.policy.world import WorldFacts
+from seawall.routing.resolve import Routing
+from seawall.tables.registry import Tables
+
+T = TypeVar("T")
+CONFIG = Path(__file__).resolve().parent.parent / "tests" / "golden" / "config-a"
+RUNS = 12
+ROUNDS = 1000
+BODY = (
+    b"From: bob@good.example\nTo: list@cape.com\nSubject: a small one\nMessage-Id: <1@good.example>\n\n"
+    + b"text\n" * 200
+)
+"""Some 1 KiB."""
+
+
+def best(step: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Microseconds of CPU a call: the least of several runs."""
+    found = float("inf")
+    for _ in range(RUNS):
+        begin = time.thread_time()
+        for _ in range(rounds):
+            step()
+        found = min(found, time.thread_time() - begin)
+    return found / rounds * 1e6
+
+
+class NullJournal:
+    """Takes records and forgets them."""
+
+    def write(self, record: Record) -> None:
+        """Nothing."""
+
+
+class NullResting:
+    """Takes messages and forgets them."""
+
+    async def store(self, message: Message) -> None:
+        """Nothing."""
+
+
+class Parts:
+    """Config A, compiled."""
+
+    def __init__(self, root: Path) -> None:
+        etc = root / "etc" / "postfix"
+        shutil.copytree(CONFIG, etc)
+        (root / "var" / "spool" / "postfix").mkdir(parents=True)
+        self.settings: Settings = load("/etc/postfix", str(root))
+        self.tables = Tables(str(root), "/etc/postfix")
+        self.routing = Routing(self.settings, self.tables)
+        self.facts = WorldFacts(
+            self.settings, self.tables, self.routing, Zone("$TTL 300\n" + (etc / "zone").read_text())
+        )
+        self.judge = Judge(self.settings, self.facts)
+        self.cleanup = Cleanup(
+            self.settings,
+            self.routing,
+            self.tables,
+            NullResting(),
+            None,
+            NullJournal(),
+            SystemClock(),
+            QueueIds(1),
+        )
+
+
+async def _awaited(answer: Awaitable[T]) -> T:
+    return await answer
+
+
+def heard(answer: T | Awaitable[T]) -> T:
+    """The answer, which is there without a wait."""
+    if isinstance(answer, Coroutine):
+        return result_now(answer)
+    return result_now(_awaited(answer)) if isinstance(answer, Awaitable) else answer
+
+
+def session(judge: Judge, sender: str, recipient: str) -> Verdict:
+    """Connection to RCPT."""
+    attempt = Attempt("198.18.3.4", name="client.good.example", reverse_name="client.good.example", protocol="ESMTP")
+    heard(judge.connect(attempt))
+    attempt.where, attempt.helo = "EHLO", "client.good.example"
+    heard(judge.helo(attempt))
+    attempt.where, attempt.sender = "MAIL", sender
+    heard(judge.mail(attempt))
+    attempt.where, attempt.recipient = "RCPT", recipient
+    return heard(judge.rcpt(attempt))
+
+
+def message(cleanup: Cleanup) -> None:
+    """MAIL to the end of DATA, for one local recipient."""
+    origin = Origin("client.good.example", "198.18.3.4", "1234", "client.good.example", "client.good.example", "ESMTP")
+    reception = cleanup.open(Submission(origin, "bob@good.example", len(BODY), Body.UNSTATED))
+    reception.add_recipient(Recipient("list@cape.com"))
+    reception.write(BODY)
+    reply = heard(reception.finish())
+    if reply.code != 250:
+        raise SystemExit(reply.line())
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as directory:
+        measure(Parts(Path(directory)))
+
+
+def measure(parts: Parts) -> None:
+    """Each figure on a line."""
+    judge, facts, numbers = parts.judge, parts.facts, itertools.count()
+    sender, stranger, ours = "bob@good.example", "joe@far.example", "no-such-user@cape.com"
+    expected = {
+        ours: f"550 5.1.1 <{ours}>: Recipient address rejected: User unknown in local recipient table",
+        stranger: f"450 4.1.2 <{stranger}>: Recipient address rejected: Domain not found",
+    }
+    for address, text in expected.items():
+        verdict = session(judge, sender, address)
+        if verdict.reply is None or verdict.reply.line() != text:
+            raise SystemExit(f"not as expected: {verdict}")
+    if session(judge, sender, "list@cape.com").act is Act.REJECT:
+        raise SystemExit("an alias is refused")
+
+    def fresh() -> Verdict:
+        number = next(numbers)
+        return session(judge, f"bob{number}@good.example", f"no-such-user{number}@cape.com")
+
+    def route() -> object:
+        return heard(parts.routing.resolve(ours))
+
+    networks = facts.clients(parts.settings.text("mynetworks"), "mynetworks")
+    known = heard(parts.routing.resolve(ours))
+    listing = parts.routing.recipients.listing
+    rows: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("a refused session, known addresses", lambda: session(judge, sender, ours)),
+        ("a refused session, new addresses", fresh),
+        ("a refused session, no such domain", lambda: session(judge, sender, stranger)),
+        ("an accepted recipient", lambda: session(judge, sender, "list@cape.com")),
+        ("Routing.resolve, ours", route),
+        ("Routing.resolve, a stranger's", lambda: heard(parts.routing.resolve(sender))),
+        ("RecipientTables.listing", lambda: heard(listing(known))),
+        ("find_address", lambda: heard(parts.routing.recipients.virtual_alias_maps.find_address(ours))),
+        ("recipient_regexp", lambda: facts.maps("regexp:/etc/postfix/recipient_regexp", "x").lookup(ours)),
+        ("mynetworks", lambda: networks.test("client.good.example", "198.18.3.4")),
+        ("Attempt", lambda: Attempt("198.18.3.4", name="client.good.example", reverse_name="client.good.example")),
+        ("Cleanup, a message of 1 KiB", lambda: message(parts.cleanup)),
+    )
+    for name, step in rows:
+        print(f"{name:<36} {best(step):6.2f} µs", flush=True)
+
+
+if __name__ == "__main__":
+    main()
