@@ -9,7 +9,7 @@ from seawall.delivery.maildir import Maildirs, Written
 from seawall.delivery.writers import Places
 from seawall.mail.envelope import Notify
 from seawall.mail.message import Message
-from seawall.mail.outcome import Deferred, Delivered
+from seawall.mail.outcome import Bounced, Delivered
 from tests.delivery.world import BODY, IS_ROOT, World, kind, message, with_aliases
 
 
@@ -106,7 +106,7 @@ async def test_a_recipient_who_fails_is_told_apart(world: World) -> None:
     outcomes = await world.agent().deliver_directly(message("ann@example", "bob@example"))
     assert outcomes is not None
     assert isinstance(outcomes[0], Delivered)
-    assert isinstance(outcomes[1], Deferred)
+    assert isinstance(outcomes[1], Bounced)
     assert outcomes[1].text.startswith(f"maildir delivery failed: create maildir file {bob.home}/Maildir/tmp/")
     assert len(world.maildir(world.users["ann"])) == 1
 
@@ -119,7 +119,7 @@ async def test_a_home_that_cannot_be_entered_is_told_apart(world: World) -> None
     os.chmod(bob.home, 0o755)
     outcomes = await world.agent().deliver_directly(message("ann@example", "bob@example"))
     assert outcomes is not None
-    assert [type(outcome) for outcome in outcomes] == [Delivered, Deferred]
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Bounced]
 
 
 async def test_a_file_that_was_not_synced_is_not_published(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

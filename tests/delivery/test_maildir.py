@@ -61,7 +61,7 @@ def test_a_file_in_the_way_is_told_in_postfixs_words(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_text("")
     with pytest.raises(StoreTrouble) as trouble:
         Maildirs("mx").deliver(f"{tmp_path}/", b"", Content(b"x\n"), now=1.0)
-    assert trouble.value.status == "4.2.0"
+    assert trouble.value.status == "5.2.0"
     assert re.fullmatch(rf"create maildir file {tmp_path}/tmp/1\.P\d+Q1\.mx: Not a directory", trouble.value.text)
 
 

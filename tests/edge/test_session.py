@@ -1,9 +1,11 @@
 """Dialogues over a transport in memory: replies and log lines, word for word Postfix's."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from seawall.dns.names import ClientNames
 from seawall.mail.action import Action, What
 from seawall.mail.reply import Reply
 from seawall.policy.verdict import Act, Verdict
@@ -114,6 +116,25 @@ async def test_a_client_that_goes_before_its_name_is_known_is_logged_all_the_sam
         f"connect from {WHO}",
         f"lost connection after CONNECT from {WHO}",
         f"disconnect from {WHO} commands=0/0",
+    ]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_look_up_that_fails_leaves_the_client_without_a_name(waits: bool) -> None:
+    world = World()
+
+    async def broken(address: str) -> ClientNames:
+        if waits:
+            await asyncio.sleep(0)
+        raise ValueError("a defect")
+
+    world.edge.names = SimpleNamespace(client_names=broken)
+    talk = world.dialogue()
+    await settle()
+    assert talk.say("QUIT")[-1] == "221 2.0.0 Bye"
+    assert world.log[:2] == [
+        "connect from unknown[192.0.2.7]",
+        "warning: unknown[192.0.2.7]: ValueError in the look-up of its name: a defect",
     ]
 
 

@@ -400,7 +400,7 @@ async def test_flush_tries_all_or_one_site_or_one_message() -> None:
         (Request(do="flush"), 3),
     ):
         before = len(world.agents.jobs)
-        assert control._flush(request).count == count
+        assert control.flush(request).count == count
         await world.manager.quiet()
         assert len(world.agents.jobs) - before == count
 

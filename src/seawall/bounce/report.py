@@ -157,7 +157,7 @@ def _notification(order: Order, subject: Subject, template: Template, text: str,
     if not order.for_postmaster:
         lines += text.removesuffix("\n").split("\n")
     for fate in fates:
-        lines += ["", *fold(f"<{quote_local(fate.recipient.address)}>: {_reason(fate)}")]
+        lines += ["", *fold(f"{_named(fate.recipient)}: {_reason(fate)}")]
     return lines
 
 
@@ -166,6 +166,14 @@ def _reason(fate: Fate) -> str:
     if fate.action in ("delivered", "relayed", "expanded"):
         return f"delivery via {fate.outcome.relay}: {fate.outcome.text}"
     return fate.outcome.text
+
+
+def _named(recipient: Recipient) -> str:
+    """The recipient, and from which address he came of where an alias led to him."""
+    original = recipient.original
+    if not original or original.lower() == recipient.address.lower():
+        return f"<{quote_local(recipient.address)}>"
+    return f"<{quote_local(recipient.address)}> (expanded from <{quote_local(original)}>)"
 
 
 def _typed(address: str) -> str:
@@ -196,13 +204,11 @@ def _delivery_status(order: Order, subject: Subject, fates: Sequence[Fate]) -> l
 
 def _recipient_status(order: Order, fate: Fate, name: str) -> list[str]:
     recipient, outcome = fate.recipient, fate.outcome
-    original = recipient.orcpt or f"rfc822;{quote_local(recipient.original or recipient.address)}"
-    lines = [
-        f"Final-Recipient: {_typed(recipient.address)}",
-        f"Original-Recipient: {_UNPRINTABLE.sub('?', original)}",
-        f"Action: {fate.action}",
-        f"Status: {outcome.status}",
-    ]
+    original = recipient.orcpt or (f"rfc822;{quote_local(recipient.original)}" if recipient.original else "")
+    lines = [f"Final-Recipient: {_typed(recipient.address)}"]
+    if original:
+        lines.append(f"Original-Recipient: {_UNPRINTABLE.sub('?', original)}")
+    lines += [f"Action: {fate.action}", f"Status: {outcome.status}"]
     if outcome.remote_mta:
         lines.append(f"Remote-MTA: dns; {outcome.remote_mta}")
     if outcome.diagnostic:

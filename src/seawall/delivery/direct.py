@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from seawall.config.settings import ConfigTrouble
 from seawall.delivery.content import delivery_headers
 from seawall.delivery.local import LocalDelivery
-from seawall.delivery.maildir import VIRTUAL_STATUS
 from seawall.delivery.mailboxes import maildir_of
+from seawall.delivery.maildir import VIRTUAL_STATUS
 from seawall.delivery.point import Point, Rights
 from seawall.delivery.rounds import Order, Rounds, Target
 from seawall.delivery.rules import Rules, expand_for

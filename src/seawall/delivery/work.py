@@ -164,15 +164,22 @@ class Work:
 
         Where it is tried again nothing is sent on: forward_finish(3) cancels it too.
         """
-        rest = list(self.told)
-        first = next((outcome for kind in (Deferred, Bounced) for outcome in rest if isinstance(outcome, kind)), None)
+        first = self._decisive()
         forwards = () if isinstance(first, Deferred) else self._forwards()
         if first is None and forwards:
             first = delivered("", self.parts.service)
         elif first is None:
-            first = rest[-1] if rest else delivered("expanded to nothing new", self.parts.service)
-        also = tuple(outcome for outcome in rest if outcome is not first)
+            first = self.told[-1] if self.told else delivered("expanded to nothing new", self.parts.service)
+        also = tuple(outcome for outcome in self.told if outcome is not first)
         return Delivery((msgspec.structs.replace(first, also=also),), forwards)
+
+    def _decisive(self) -> Outcome | None:
+        """The first failure, a temporary one before any other."""
+        for kind in (Deferred, Bounced):
+            for outcome in self.told:
+                if isinstance(outcome, kind):
+                    return outcome
+        return None
 
     def _forwards(self) -> tuple[Forward, ...]:
         named = "forward" in self.parts.rules.delivered_header

@@ -14,7 +14,7 @@ from seawall.eager import run_eagerly
 from seawall.edge.telling import Telling
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
-from seawall.policy.attempt import Attempt
+from seawall.policy.attempt import Attempt, NameStatus
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Command
 from seawall.smtp.server import OUT_OF_STEP, Server, format_reply
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CONNECT = "CONNECT"
 LOST = "lost connection"
+UNKNOWN_NOW = ClientNames(status=NameStatus.TEMPORARY, reverse_status=NameStatus.TEMPORARY)
+"""Where asking went wrong: temporary, as every trouble of our own."""
 
 
 class Arrival(Telling):
@@ -97,10 +99,7 @@ class Arrival(Telling):
         edge.patience.watch(self)
         edge.sessions.add(self)
         if edge.profile.asks_names and self.attempt.address:
-            naming = run_eagerly(edge.names.client_names(self.attempt.address), self._named)
-            if naming is not None:
-                self.naming = naming
-                naming.add_done_callback(self._named_late)
+            self._ask_name(self.attempt.address)
         else:
             self._named(NOT_ASKED)
         if edge.profile.tls_is_wrapped:
@@ -137,8 +136,26 @@ class Arrival(Telling):
             server_port=attempt.server_port,
         )
 
+    def _ask_name(self, address: str) -> None:
+        try:
+            naming = run_eagerly(self.edge.names.client_names(address), self._named)
+        except Exception as trouble:  # without a name the session goes on
+            self._unnamed(trouble)
+            return
+        if naming is not None:
+            self.naming = naming
+            naming.add_done_callback(self._named_late)
+
     def _named_late(self, task: asyncio.Task[ClientNames]) -> None:
-        self._named(NOT_ASKED if task.cancelled() or task.exception() is not None else task.result())
+        trouble = None if task.cancelled() else task.exception()
+        if trouble is not None:
+            self._unnamed(trouble)
+        else:
+            self._named(UNKNOWN_NOW if task.cancelled() else task.result())
+
+    def _unnamed(self, trouble: BaseException) -> None:
+        self.complain(f"{{client}}: {type(trouble).__name__} in the look-up of its name: {trouble}")
+        self._named(UNKNOWN_NOW)
 
     def _start_wrapped(self) -> None:
         profile = self.profile

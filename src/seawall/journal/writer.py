@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -80,30 +82,74 @@ class FileSink:
 
 
 class SyslogSink:
-    """Datagrams to the local syslog daemon; where none listens, they are dropped, as syslog(3) does."""
+    """Datagrams to the local syslog daemon.
+
+    Where its queue is full they wait, as syslog(3) does, but without holding anybody up; where nobody listens they are
+    dropped, as there.
+    """
+
+    MOST_WAITING = 50_000
+    """Lines that may wait for the daemon; ours: some 10 MB."""
 
     def __init__(self, form: LineFormat, path: str = "/dev/log") -> None:
         self._form = form
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._connected = False
+        self._waiting: deque[bytes] = deque()
+        self._socket: socket.socket | None = None
+        self._is_watching = False
 
     def take(self, records: Sequence[Record]) -> None:
-        """Send each record; reconnect once where the daemon was restarted."""
-        for record in records:
-            packet = syslog_packet(self._form, record)
-            for _ in range(2):
-                try:
-                    if not self._connected:
-                        self._socket.connect(self._path)
-                        self._connected = True
-                    self._socket.send(packet)
-                    break
-                except BlockingIOError:
-                    break
-                except OSError:
-                    self._connected = False
+        """Send each record, in order."""
+        form, waiting = self._form, self._waiting
+        waiting.extend([syslog_packet(form, record) for record in records])
+        while len(waiting) > self.MOST_WAITING:
+            waiting.popleft()
+        if not self._is_watching:
+            self._send()
+
+    def _send(self) -> None:
+        failures = 0
+        while self._waiting and failures < 2:
+            try:
+                if self._socket is None:
+                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                    self._socket.connect(self._path)
+                self._socket.send(self._waiting[0])
+                self._waiting.popleft()
+                failures = 0
+            except BlockingIOError:
+                self._watch()
+                return
+            except OSError:  # restarted, perhaps: once more over a new socket
+                self._close()
+                failures += 1
+        self._waiting.clear()
+        self._unwatch()
+
+    def _watch(self) -> None:
+        """Go on when there is room; without a loop (the supervisor) wait for it, a second at most."""
+        open_one = self._socket
+        if open_one is None or self._is_watching:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if select.select([], [open_one], [], 1.0)[1]:
+                self._send()
+            return
+        self._is_watching = True
+        loop.add_writer(open_one.fileno(), self._send)
+
+    def _unwatch(self) -> None:
+        if self._is_watching and self._socket is not None:
+            asyncio.get_running_loop().remove_writer(self._socket.fileno())
+        self._is_watching = False
+
+    def _close(self) -> None:
+        self._unwatch()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class TerminalSink:

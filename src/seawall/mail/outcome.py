@@ -9,7 +9,7 @@ import msgspec
 from seawall.mail.envelope import Recipient
 
 
-class _Told(msgspec.Struct, frozen=True, tag=True):
+class _Told(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Common to every outcome.
 
     `status` is the RFC 3463 code, `text` the reason as the log's ``(…)`` shows it, `relay` the log's ``relay=``

@@ -25,7 +25,7 @@ from seawall.run.build import Common, PartBase, make_common, seconds_left
 from seawall.run.channel import Channel
 from seawall.run.child import ChildTrouble, Given
 from seawall.run.links import JobLink
-from seawall.spool.control import Control, serve_control
+from seawall.spool.control import Control, Request, serve_control
 from seawall.spool.disk import Disk
 from seawall.spool.hands import Hands
 from seawall.spool.manager import Ports, QueueManager
@@ -82,6 +82,7 @@ class QueuePart(PartBase):
         self._manager, self._intake = self._make_manager()
         self._servers: list[asyncio.Server] = []
         self._visits: tuple[Visits, ...] = ()
+        self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def _make_manager(self) -> tuple[QueueManager, Cleanup]:
@@ -114,7 +115,7 @@ class QueuePart(PartBase):
         self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
         allowed = allowed_by(common.settings, common.tables)
         submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, allowed)
-        control = Control(self._manager, allowed)
+        self._control = control = Control(self._manager, allowed)
         self._visits = (submission.visits, control.visits)
         self._servers.append(await serve_control(control, common.places.control_socket))
         self._servers.append(await serve_submission(submission, common.places.submit_socket))
@@ -155,6 +156,8 @@ class QueuePart(PartBase):
     def _heard(self, message: m.LinkMessage, descriptors: list[int]) -> None:
         if isinstance(message, m.Announce):
             self._announce(message.queue_id)
+        elif isinstance(message, m.Flush) and self._control is not None:
+            self._control.flush(Request(do="flush", site=message.domain))
 
     @property
     def sessions(self) -> int:

@@ -167,6 +167,7 @@ class WorkerPart(PartBase):
                 next_number=numbers.__next__,
                 service=served.service.name,
                 sessions=sessions,
+                flush=self._flush,
             )
 
         plain, stressed = edge(served.plain), edge(served.stressed)
@@ -182,6 +183,10 @@ class WorkerPart(PartBase):
         told = self._announcing is not None and self._announcing.send(m.Announce(queue_id))
         if not told and len(self._unannounced) < MOST_UNANNOUNCED:
             self._unannounced.append(queue_id)
+
+    async def _flush(self, domain: str) -> bool:
+        """ETRN: ask the queue manager to try a domain now; False where it cannot be asked."""
+        return self._announcing is not None and self._announcing.send(m.Flush(domain))
 
     def linked(self, peer: str, index: int, end: socket.socket) -> None:
         """The delivery process for the direct way, the queue manager for announcements."""

@@ -114,6 +114,12 @@ class Announce(msgspec.Struct, frozen=True, tag=True):
     queue_id: str
 
 
+class Flush(msgspec.Struct, frozen=True, tag=True):
+    """Worker → queue manager: try what waits for this domain now.  ETRN, RFC 1985"""
+
+    domain: str
+
+
 class WireMessage(msgspec.Struct, frozen=True):
     """A message between processes; the spilled part of its content is the descriptor beside it."""
 
@@ -164,4 +170,4 @@ class Records(msgspec.Struct, frozen=True, tag=True):
 
 
 ChannelMessage: TypeAlias = Start | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
-LinkMessage: TypeAlias = Announce | DirectRequest | DirectReply | JobRequest | JobReply | Records
+LinkMessage: TypeAlias = Announce | Flush | DirectRequest | DirectReply | JobRequest | JobReply | Records

@@ -124,7 +124,7 @@ class Control:
         if request.do == "flush":
             if uid != 0 and not await self._allowed("authorized_flush_users", name):
                 return Answer(error=f"User {name}({uid}) is not allowed to flush the mail queue")
-            return self._flush(request)
+            return self.flush(request)
         if request.do in DONE:
             if uid not in (0, os.geteuid()):
                 return Answer(error="use of this command is reserved for the superuser")
@@ -142,7 +142,7 @@ class Control:
             await asyncio.wait_for(writer.drain(), PATIENCE)
         return Answer()
 
-    def _flush(self, request: Request) -> Answer:
+    def flush(self, request: Request) -> Answer:
         """All mail, one site's, or single messages: dead sites are forgiven, alarms ring now.  postqueue(1) -f -s -i"""
         manager = self._manager
         manager.deliveries.scheduler.forgive()

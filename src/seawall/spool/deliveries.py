@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import msgspec
+
 from seawall.clock import Clock
 from seawall.journal.record import Journal, Warned
 from seawall.journal.records.delivery import DeliveryLine, delivery_line
@@ -156,7 +158,7 @@ class Deliveries:
                     content=content,
                 )
                 delivery = await self._deliverer.deliver(job)
-                trouble = await self._keep_forwards(entry, delivery, job)
+                outcomes = await self._keep_forwards(entry, delivery, job)
         except asyncio.CancelledError:
             raise
         except OSError as error:
@@ -165,27 +167,32 @@ class Deliveries:
         except Exception as error:  # an agent's defect is our trouble, not the sender's
             self._warn(f"{entry.queue_id}: transport {turn.transport}: {type(error).__name__}: {error}")
             return [AGENT_FAILED] * len(recipients)
-        if len(delivery.outcomes) != len(recipients):
+        if len(outcomes) != len(recipients):
             self._warn(f"{entry.queue_id}: transport {turn.transport}: an outcome is missing")
             return [AGENT_FAILED] * len(recipients)
-        if trouble is not None:
-            return [trouble if isinstance(outcome, Delivered) else outcome for outcome in delivery.outcomes]
-        return delivery.outcomes
+        return outcomes
 
     def _final(self, entry: Entry, target: Target) -> Recipient:
         """The recipient with the address that routing gave him."""
         recipient = entry.recipient(target.place)
         if recipient.address == target.recipient:
             return recipient
-        return Recipient(target.recipient, recipient.original or recipient.address, recipient.orcpt, recipient.notify)
+        return Recipient(target.recipient, recipient.original, recipient.orcpt, recipient.notify)
 
-    async def _keep_forwards(self, entry: Entry, delivery: Delivery, job: Job) -> Deferred | None:
-        """Queue what the delivery made anew; the trouble where that failed, and the delivery must be repeated."""
+    async def _keep_forwards(self, entry: Entry, delivery: Delivery, job: Job) -> list[Outcome]:
+        """The outcomes, once what the delivery made anew is queued; where that failed the delivery must be repeated."""
+        outcomes = list(delivery.outcomes)
         for forward in delivery.forwards:
-            reply = await self._letters.forward(entry, forward, job.content)
+            outcome = outcomes[forward.place]
+            if isinstance(outcome, Deferred):
+                continue
+            queue_id, reply = await self._letters.forward(entry, forward, job.content)
             if reply.code >= 300:
-                return Deferred(status="4.3.0", text=f"cannot forward: {reply.line()}")
-        return None
+                trouble = Deferred(status="4.3.0", text=f"cannot forward: {reply.line()}", relay=outcome.relay)
+                outcomes[forward.place] = _and_also(trouble, outcome) if outcome.text else trouble
+            else:
+                outcomes[forward.place] = _forwarded(outcome, queue_id)
+        return outcomes
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
@@ -198,15 +205,22 @@ class Deliveries:
             entry.settled.set()
 
     def _note(self, entry: Entry, target: Target, outcome: Outcome, queued: tuple[float, float]) -> None:
-        """Write the log line, and keep the outcome for the record."""
+        """Write the log lines, and keep the outcome for the record."""
+        for told in (*outcome.also, outcome):
+            self._tell(entry, target, told, queued)
+        outcome = _for_the_record(outcome)
         entry.fresh.append(Result(target.place, outcome))
         entry.state.outcomes[target.place] = outcome
-        original = entry.recipient(target.place)
-        names = (target.recipient, original.original or original.address)
+
+    def _tell(self, entry: Entry, target: Target, outcome: Outcome, queued: tuple[float, float]) -> None:
+        """The log line of a recipient, or of one address to which an alias led."""
+        original, final = entry.recipient(target.place), outcome.final
+        names = (final.address, final.original) if final else (target.recipient, original.original or original.address)
+        transport = outcome.transport or target.transport
         line = delivery_line(
-            self._clock.now(), self._rules.program_of(target.transport), entry.queue_id, names, outcome, queued
+            self._clock.now(), self._rules.program_of(transport), entry.queue_id, names, outcome, queued
         )
-        self._journal.write(self._named(line, target.transport))
+        self._journal.write(self._named(line, transport))
 
     def _named(self, line: DeliveryLine, transport: str) -> DeliveryLine:
         name = self._rules.log_names.get(transport)
@@ -226,3 +240,25 @@ class Deliveries:
 
     def _warn(self, message: str) -> None:
         self._journal.write(Warned(at=self._clock.now(), source="qmgr", message=message))
+
+
+def _and_also(outcome: Outcome, *others: Outcome) -> Outcome:
+    """The outcome, standing for the others as well."""
+    flat = (each for other in others for each in (*other.also, msgspec.structs.replace(other, also=())))
+    return msgspec.structs.replace(outcome, also=(*outcome.also, *flat))
+
+
+def _forwarded(outcome: Outcome, queue_id: str) -> Outcome:
+    """The outcome of a recipient for whom a new message was queued as well, or was all that there is."""
+    text = f"forwarded as {queue_id}"
+    if not outcome.text:
+        return msgspec.structs.replace(outcome, text=text)
+    return _and_also(outcome, Delivered(status="2.0.0", text=text, relay=outcome.relay, sending=outcome.sending))
+
+
+def _for_the_record(outcome: Outcome) -> Outcome:
+    """What a report may need later: further failures beside a failure.  A list has too many successes to keep."""
+    if not outcome.also:
+        return outcome
+    failures = (each for each in outcome.also if isinstance(each, Bounced) and isinstance(outcome, Bounced))
+    return msgspec.structs.replace(outcome, also=tuple(failures))

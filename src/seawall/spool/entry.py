@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
+
 from seawall.mail.envelope import Envelope, Notify, Recipient
 from seawall.mail.message import Content, FileSlice, Message
 from seawall.mail.outcome import Bounced, Delivered, Outcome
@@ -49,9 +51,14 @@ class Entry:
         """The recipient at a place of the envelope."""
         return self.envelope.recipients[place]
 
-    def fates(self, places: tuple[int, ...]) -> tuple[tuple[Recipient, Outcome], ...]:
-        """These recipients with their outcomes."""
-        return tuple((self.recipient(place), self.state.outcomes[place]) for place in places)
+    def fates(self, places: tuple[int, ...]) -> dict[str, list[tuple[Recipient, Outcome]]]:
+        """These recipients with their outcomes, by who is to be told of them: the sender, or the owner of an alias."""
+        found: dict[str, list[tuple[Recipient, Outcome]]] = {}
+        for place in places:
+            outcome = self.state.outcomes[place]
+            for each in (outcome, *outcome.also):
+                found.setdefault(each.tell or self.sender, []).append((each.final or self.recipient(place), each))
+        return found
 
     def is_plainly_done(self) -> bool:
         """True where everybody has the message and nobody is to be told: then the removal is the record."""
@@ -62,9 +69,12 @@ class Entry:
         delivered = self.state.unreported("success", Delivered)
         return tuple(place for place in delivered if self.recipient(place).notify & Notify.SUCCESS.value)
 
-    def message(self, content: Content) -> Message:
-        """As the stages hand it to each other."""
-        return Message(self.queue_id, self.arrived, self.envelope, content)
+    def message(self, content: Content, sender: str) -> Message:
+        """As the stages hand it to each other; `sender` is who is told of failures."""
+        envelope = self.envelope
+        if sender != envelope.sender:
+            envelope = msgspec.structs.replace(envelope, sender=sender)
+        return Message(self.queue_id, self.arrived, envelope, content)
 
 
 class OpenContent:

@@ -57,11 +57,14 @@ class Letters:
             )
         return True
 
-    async def forward(self, entry: Entry, forward: Forward, content: Content) -> Reply:
-        """What an alias or a .forward made of a message."""
+    async def forward(self, entry: Entry, forward: Forward, content: Content) -> tuple[str, Reply]:
+        """What an alias or a .forward made of a message: its queue id, and whether it is kept.
+
+        Its headers are completed where those of the original were: a stranger's stay as they are.
+        """
         envelope = entry.envelope
         submission = Submission(
-            origin=Origin(is_local=True),
+            origin=Origin(is_local=envelope.origin.is_local),
             sender=forward.sender,
             body=Body(envelope.body),
             smtputf8=envelope.smtputf8,
@@ -72,8 +75,7 @@ class Letters:
         head = b""
         if forward.delivered_to:
             head = b"Delivered-To: " + forward.delivered_to.encode("utf-8", "surrogateescape") + b"\n"
-        _, reply = await self._send(submission, forward.recipients, head, content)
-        return reply
+        return await self._send(submission, forward.recipients, head, content)
 
     async def requeue(self, entry: Entry, recipients: Sequence[Recipient], content: Content) -> Reply:
         """The same message once more through intake, for these recipients.  postsuper(1) -r"""

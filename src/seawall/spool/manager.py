@@ -305,7 +305,9 @@ class QueueManager:
     ) -> bool:
         """Have reports worded and sent, then recorded; but where the removal follows at once it is the record."""
         async with self.ledger.content(entry) as content:
-            reports = await self.hands.do(word, entry.message(content), entry.fates(places))
+            reports: list[Report] = []
+            for sender, fates in entry.fates(places).items():
+                reports += await self.hands.do(word, entry.message(content, sender), fates)
         if not await self.letters.send_reports(entry, reports):
             return False
         if reports and entry.state.pending():

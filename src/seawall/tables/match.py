@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from seawall.mail.network import Network, parse_address, parse_network
-from seawall.tables.search import domain_keys
+from seawall.tables.search import parents_of
 from seawall.tables.table import USUAL, Answer, Table, TableTrouble, Use, fold
 from seawall.tables.words import split_words
 
@@ -151,15 +151,77 @@ def format_address(value: int, width: int) -> str:
     return str(ipaddress.IPv6Address(value))
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Neighbours in a list that come to the same decision, strings and networks, so that their order does not matter.
+
+    `networks` has the leading bits of each, by (width, bits to shift away).
+    """
+
+    match: bool
+    strings: frozenset[str]
+    networks: Mapping[tuple[int, int], frozenset[int]]
+
+    def has_number(self, number: tuple[int, int] | None) -> bool:
+        """Does one of the networks hold the address (value, width)?"""
+        if number is None:
+            return False
+        value, width = number
+        for (of_width, shift), starts in self.networks.items():
+            if width == of_width and value >> shift in starts:
+                return True
+        return False
+
+
+def _block(patterns: list[Pattern]) -> _Block:
+    networks: dict[tuple[int, int], set[int]] = {}
+    for pattern in patterns:
+        network = pattern.network
+        if network is not None:
+            shift = network.width - network.bits
+            networks.setdefault((network.width, shift), set()).add(network.value >> shift)
+    return _Block(
+        patterns[0].match,
+        frozenset(pattern.text for pattern in patterns if pattern.network is None),
+        {key: frozenset(starts) for key, starts in networks.items()},
+    )
+
+
+_Step: TypeAlias = "_Block | Pattern"
+
+
+def _steps(patterns: tuple[Pattern, ...], *, networks: bool) -> tuple[_Step, ...]:
+    """The list as it is asked: blocks, and one by one tables and what gives trouble.
+
+    Without `networks` what is written like one is a string as any other.
+    """
+    steps: list[_Step] = []
+    plain: list[Pattern] = []
+    for pattern in patterns:
+        alone = pattern.table is not None or bool(pattern.trouble)
+        if plain and (alone or pattern.match is not plain[0].match):
+            steps.append(_block(plain))
+            plain = []
+        if alone:
+            steps.append(pattern)
+        else:
+            plain.append(pattern if networks else replace(pattern, network=None))
+    if plain:
+        steps.append(_block(plain))
+    return tuple(steps)
+
+
 class _List:
     """Patterns, asked in turn.  `parent_matches`: a pattern ``x.example`` matches names below it, else ``.x.example`` does."""
 
-    __slots__ = ("_parents", "_patterns", "_title")
+    __slots__ = ("_parents", "_patterns", "_steps", "_title")
+    _networks = False
 
     def __init__(self, patterns: tuple[Pattern, ...], parent_matches: bool = False, title: str = "") -> None:
         self._patterns = patterns
         self._parents = parent_matches
         self._title = title
+        self._steps = _steps(patterns, networks=self._networks)
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -169,34 +231,19 @@ class _List:
         """The patterns, files already replaced by their lines."""
         return self._patterns
 
-    def _decide(self, ask: Callable[[Pattern], Found]) -> Found:
-        """The first pattern that matches decides; waits only where a table does."""
-        for at, pattern in enumerate(self._patterns):
-            found = ask(pattern)
-            if found is True:
-                return pattern.match
-            if found is not False:
-                return self._wait(found, at, ask)
-        return False
-
-    async def _wait(self, found: Found, at: int, ask: Callable[[Pattern], Found]) -> bool:
+    async def _wait(self, found: Awaitable[bool], at: int, ask: Callable[[_Step], Found]) -> bool:
+        """Go on from a table that has to wait."""
+        here: Found = found
         while True:
-            if found is True or (found is not False and await found):
-                return self._patterns[at].match
+            if here is True or (here is not False and await here):
+                return self._steps[at].match
             at += 1
-            if at == len(self._patterns):
+            if at == len(self._steps):
                 return False
-            found = ask(self._patterns[at])
+            here = ask(self._steps[at])
 
-    def _usable(self, pattern: Pattern) -> None:
-        if pattern.trouble:
-            raise TableTrouble(self._title or pattern.text, pattern.trouble)
-
-    def _ask_name(self, pattern: Pattern, key: str) -> Found:
-        if pattern.table is not None:
-            return _ask_table(pattern.table, key, self._parents)
-        self._usable(pattern)
-        return _is_below(key, pattern.text, self._parents)
+    def _trouble(self, pattern: Pattern) -> TableTrouble:
+        return TableTrouble(self._title or pattern.text, pattern.trouble)
 
 
 def _is_there(answer: Answer) -> Found:
@@ -220,14 +267,20 @@ class StringList(_List):
     def test(self, text: str) -> Found:
         """As `matches`, at once where no table is remote."""
         key = fold(text)
+        for at, step in enumerate(self._steps):
+            found = key in step.strings if step.__class__ is _Block else self._ask(step, key)
+            if found is True:
+                return step.match
+            if found is not False:
+                return self._wait(found, at, lambda step: self._ask(step, key))
+        return False
 
-        def ask(pattern: Pattern) -> Found:
-            if pattern.table is not None:
-                return _is_there(pattern.table.lookup(key))
-            self._usable(pattern)
-            return pattern.text == key
-
-        return self._decide(ask)
+    def _ask(self, step: _Step, key: str) -> Found:
+        if isinstance(step, _Block):
+            return key in step.strings
+        if step.table is None:
+            raise self._trouble(step)
+        return _is_there(step.table.lookup(key))
 
     async def matches(self, text: str) -> bool:
         """Is `text` in the list?  TableTrouble where a table that was reached cannot say."""
@@ -243,7 +296,21 @@ class DomainList(_List):
     def test(self, name: str) -> Found:
         """As `matches`, at once where no table is remote."""
         key = fold(name)
-        return self._decide(lambda pattern: self._ask_name(pattern, key))
+        parents = parents_of(key, dotted=not self._parents)
+        for at, step in enumerate(self._steps):
+            found = self._ask(step, key, parents)
+            if found is True:
+                return step.match
+            if found is not False:
+                return self._wait(found, at, lambda step: self._ask(step, key, parents))
+        return False
+
+    def _ask(self, step: _Step, key: str, parents: list[str]) -> Found:
+        if isinstance(step, _Block):
+            return key in step.strings or not step.strings.isdisjoint(_ends(key, parents, self._parents))
+        if step.table is None:
+            raise self._trouble(step)
+        return _ask_table(step.table, key, parents)
 
     async def matches(self, name: str) -> bool:
         """Is the domain in the list?  TableTrouble where a table that was reached cannot say."""
@@ -251,18 +318,18 @@ class DomainList(_List):
         return found if isinstance(found, bool) else await found
 
 
-def _is_below(name: str, pattern: str, parents: bool) -> bool:
-    """A string pattern and a name, both in lower case."""
-    if name == pattern:
-        return True
-    if parents:
-        return bool(pattern) and name.endswith("." + pattern) and len(name) > len(pattern) + 1
-    return pattern.startswith(".") and name.endswith(pattern) and len(name) > len(pattern)
+def _ends(name: str, parents: list[str], parent_matches: bool) -> list[str]:
+    """The string patterns above `name`: its parents, and where dots stand side by side all that follows any dot."""
+    if not parent_matches or ".." not in name:
+        return parents
+    return [name[at + 1 :] for at in range(1, len(name) - 1) if name[at] == "."]
 
 
-def _ask_table(table: Table, name: str, parents: bool) -> Found:
+def _ask_table(table: Table, name: str, parents: list[str]) -> Found:
     """The name and, of tables of fixed strings, its parents."""
-    keys = [key.text for key in domain_keys(name, parents) if key.whole or table.fixed]
+    if not name:
+        return False
+    keys = [name, *parents] if table.fixed else [name]
     for at, key in enumerate(keys):
         answer = table.lookup(key)
         if answer is None:
@@ -286,25 +353,33 @@ class AddressList(_List):
     """Host names, addresses and networks: mynetworks and the lists of exceptions.  namadr_list(3), addr_match_list(3)"""
 
     __slots__ = ()
+    _networks = True
 
     def test(self, name: str, address: str) -> Found:
         """As `matches`, at once where no table is remote."""
-        low_name, low_address = fold(name), address.lower()
-        number = parse_address(address)
+        client = _Client(name, address, self._parents)
+        for at, step in enumerate(self._steps):
+            found = self._ask(step, client)
+            if found is True:
+                return step.match
+            if found is not False:
+                return self._wait(found, at, lambda step: self._ask(step, client))
+        return False
 
-        def ask(pattern: Pattern) -> Found:
-            if pattern.table is not None:
-                return _either(
-                    _ask_table(pattern.table, low_name, self._parents),
-                    lambda: _is_there(pattern.table.lookup(low_address)) if number and pattern.table else False,
-                )
-            self._usable(pattern)
-            if pattern.network is not None:
-                return number is not None and pattern.network.contains(*number)
-            text = pattern.text
-            return _is_below(low_name, text, self._parents) or text in (low_address, f"[{low_address}]")
+    def _ask(self, step: _Step, client: _Client) -> Found:
+        if isinstance(step, _Block):
+            return not step.strings.isdisjoint(client.texts) or step.has_number(client.number)
+        table = step.table
+        if table is None:
+            raise self._trouble(step)
+        found = _ask_table(table, client.name, client.parents)
+        if found is False:
+            return client.number is not None and _is_there(table.lookup(client.address))
+        return found if found is True else _either_later(found, lambda: self._ask_address(table, client))
 
-        return self._decide(ask)
+    @staticmethod
+    def _ask_address(table: Table, client: _Client) -> Found:
+        return client.number is not None and _is_there(table.lookup(client.address))
 
     async def matches(self, name: str, address: str) -> bool:
         """Is the client in the list, by its name (may be empty) or its address?  TableTrouble as elsewhere."""
@@ -312,12 +387,17 @@ class AddressList(_List):
         return found if isinstance(found, bool) else await found
 
 
-def _either(first: Found, second: Callable[[], Found]) -> Found:
-    if first is True:
-        return True
-    if first is False:
-        return second()
-    return _either_later(first, second)
+class _Client:
+    """A client in all the forms that lists ask for.  `number` is None where the address is none."""
+
+    __slots__ = ("address", "name", "number", "parents", "texts")
+
+    def __init__(self, name: str, address: str, parent_matches: bool) -> None:
+        self.name = fold(name)
+        self.address = address.lower()
+        self.number = parse_address(address)
+        self.parents = parents_of(self.name, dotted=not parent_matches)
+        self.texts = (self.name, *_ends(self.name, self.parents, parent_matches), self.address, f"[{self.address}]")
 
 
 async def _either_later(first: Awaitable[bool], second: Callable[[], Found]) -> bool:

@@ -201,12 +201,12 @@ class Maps:
         if not key:
             return None
         tables = self._tables if whole else self._fixed
-        for at, table in enumerate(tables):
+        for table in tables:
             answer = table.lookup(key)
             if answer is None:
                 continue
             if answer.__class__ is not str:
-                return self._wait(answer, tables, at, key)
+                return self._wait(answer, tables, tables.index(table), key)
             if not answer:
                 raise self._empty(table, key)
             return answer
@@ -272,18 +272,18 @@ class Maps:
     async def _find_plain(self, address: str, is_local: IsLocal | None) -> tuple[str, str] | None:
         """The same for the usual address: no extension, nothing to quote.  Three keys at most."""
         answer = self.lookup(address)
-        value = answer if answer is None or answer.__class__ is str else await answer
+        value = answer if answer is None or isinstance(answer, str) else await answer
         if value is not None:
             return value, ""
         user, _, domain = address.partition("@")
         local = is_local(domain) if is_local is not None else False
-        if local if local.__class__ is bool else await local:
+        if local if isinstance(local, bool) else await local:
             answer = self.lookup(user, whole=False)
-            value = answer if answer is None or answer.__class__ is str else await answer
+            value = answer if answer is None or isinstance(answer, str) else await answer
             if value is not None:
                 return value, ""
         answer = self.lookup("@" + domain, whole=False)
-        value = answer if answer is None or answer.__class__ is str else await answer
+        value = answer if answer is None or isinstance(answer, str) else await answer
         return None if value is None else (value, "")
 
     async def find_first(self, keys: Iterator[Key]) -> tuple[str, str] | None:

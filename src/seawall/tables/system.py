@@ -1,22 +1,29 @@
 """unix: tables, the system's own users and groups.  DATABASE_README
 
-Behind NSS may stand a directory server, so a look-up goes to a thread unless nsswitch.conf names local sources only.
+Behind NSS may stand a directory server, so a look-up goes to a thread unless nsswitch.conf names local sources only.  Users that
+stand in /etc/passwd are known from memory.
 """
 
 from __future__ import annotations
 
 import grp
 import pwd
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from seawall.linux.users import find_user
 from seawall.tables.simple import troubled
+from seawall.tables.source import read_text
 from seawall.tables.table import Answer, Opening, Table, TableTrouble, fold
 from seawall.tables.threads import in_thread
+from seawall.tables.watched import Rules, WatchedTable
 
 _LOCAL = frozenset({"files", "compat", "systemd", "mymachines"})
 """Sources of nsswitch.conf(5) that ask no other machine."""
+_PASSWD = "/etc/passwd"
+_LINE = re.compile(r"([^:\0\s+-][^:\0]*):([^:\0]*):(\d{1,9}):(\d{1,9}):([^:\0]*:[^:\0]*:[^\0]*)")
+"""A line that every reader of passwd(5) understands alike."""
 _NSSWITCH = "/etc/nsswitch.conf"
 
 
@@ -48,18 +55,39 @@ _MAPS: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
 """The table's name: (the database of nsswitch.conf, how it is asked)."""
 
 
-def is_local(database: str, path: str = _NSSWITCH) -> bool:
-    """Does nsswitch.conf name only sources on this machine?  Without the file that is so."""
+def sources(database: str, path: str = _NSSWITCH) -> list[str]:
+    """The words of nsswitch.conf(5) for a database, in order; without the file, or without a line in it, ``files``."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.partition("#")[0] for line in file]
     except OSError:
-        return True
+        return ["files"]
     for line in lines:
         name, colon, rest = line.partition(":")
         if colon and name.strip() == database:
-            return all(word in _LOCAL or word.startswith("[") for word in rest.replace("[", " [").split())
-    return True
+            return rest.replace("[", " [").split()
+    return ["files"]
+
+
+def is_local(database: str, path: str = _NSSWITCH) -> bool:
+    """Does nsswitch.conf name only sources on this machine?  Without the file that is so."""
+    return all(word in _LOCAL or word.startswith("[") for word in sources(database, path))
+
+
+def users_of(text: str) -> dict[str, str] | None:
+    """The lines of a passwd(5) file by user, the first one where there are several.
+
+    None where any line is of a kind that only the C library shall judge.
+    """
+    users: dict[str, str] = {}
+    for line in text.split("\n"):
+        found = _LINE.fullmatch(line)
+        if found is not None:
+            name, password, uid, gid, rest = found.groups()
+            users.setdefault(name, f"{name}:{password}:{int(uid)}:{int(gid)}:{rest}")
+        elif line and not line.startswith("#"):
+            return None
+    return users
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +112,28 @@ def open_unix(opening: Opening) -> Table:
     if known is None:
         return troubled(opening, f"unknown table: {opening.name}")
     database, find = known
-    return SystemTable(opening.name, find, opening.use.fold, is_local(database))
+    system = SystemTable(opening.name, find, opening.use.fold, is_local(database))
+    order = sources(database)
+    if database != "passwd" or order[:1] != ["files"] or any(word.startswith("[") for word in order):
+        return system
+    return WatchedTable(opening, (_PASSWD,), lambda path: _users(path, system, only=len(order) == 1), fixed=True)
+
+
+def _users(path: str, system: SystemTable, *, only: bool) -> Rules:
+    """The user file in memory, as other tables are; who is not in it is looked for in the other sources, if any.
+
+    The C library opens and reads the file for every question.
+    """
+    try:
+        users = users_of(read_text(path))
+    except OSError:
+        users = None
+    if users is None:
+        return Rules(system.lookup)
+    get, fold_keys = users.get, system.fold
+
+    def find(key: str) -> Answer:
+        line = get(fold(key) if fold_keys else key)
+        return line if line is not None or only else system.lookup(key)
+
+    return Rules(find)
