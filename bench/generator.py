@@ -52,9 +52,10 @@ class Session:
         self.steps = steps
         self.socket = socket.socket()
         self.socket.setblocking(False)
-        # the port is chosen when the connection is made, so that sources do not run out of ports
-        self.socket.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT, ip(7)
-        self.socket.bind((source, 0))
+        if source:
+            # the port is chosen when the connection is made, so that sources do not run out of ports
+            self.socket.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT, ip(7)
+            self.socket.bind((source, 0))
         self.at = -1
         self.rest = b""
         self.began = time.perf_counter()
@@ -65,7 +66,9 @@ class Session:
 
 
 def source_address(number: int, networks: int) -> str:
-    """An address of 198.18.0.0/15, `networks` different /24 in turn."""
+    """An address of 198.18.0.0/15, `networks` different /24 in turn; empty (the system's choice) where that is 0."""
+    if not networks:
+        return ""
     network = number % networks
     return f"198.{18 + network // 256}.{network % 256}.{1 + number // networks % 250}"
 

@@ -58,8 +58,10 @@ class Transaction:
         """A recipient that was let in."""
         if self.reception is None:
             return
+        # RFC 3461 §5.2.1: without ORCPT it is the address as the client wrote it
+        orcpt = event.orcpt or f"rfc822;{event.argument.strip().removeprefix('<').removesuffix('>')}"
         self.reception.add_recipient(
-            Recipient(event.recipient, original=event.recipient, orcpt=event.orcpt, notify=event.notify)
+            Recipient(event.recipient, original=event.recipient, orcpt=orcpt, notify=event.notify)
         )
         attempt.recipient_count += 1
         if self.first_recipient is None:

@@ -156,14 +156,14 @@ class PartBase:
             self.common.warn("master", f"the loop of {role} stood still for {late:.3f} s")
         loop.call_later(STALL, self._watch_loop, loop.time() + STALL)
 
-    def link(self, peer: str, index: int, end: socket.socket) -> None:
+    def link(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """Take a pair to another child."""
         if peer == "watcher":
             self.common.watcher.renew(end)
         else:
-            self.linked(peer, index, end)
+            self.linked(peer, index, end, asks=asks)
 
-    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+    def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """A pair to a child that is not the watcher; who has no use for it closes it."""
         end.close()
 

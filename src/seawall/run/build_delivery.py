@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import stat
+from functools import partial
 
 from seawall.config.settings import ConfigTrouble
 from seawall.delivery.agent import DeliveryAgent, System
@@ -13,21 +14,25 @@ from seawall.delivery.spawner import start_spawner
 from seawall.linux import capabilities
 from seawall.run.build import Common, PartBase, make_common
 from seawall.run.child import ChildTrouble, Given
-from seawall.run.links import DeliveryService
+from seawall.run.links import DeliveryService, JobLink
 from seawall.run.privileges import ACT_AS_RECIPIENT, RUN_AS_RECIPIENT, Powers, become, find_account
 from seawall.tables.table import TableUnsupported
 
 OF_ROOT = frozenset({capabilities.CHOWN, capabilities.DAC_OVERRIDE})
 """What local(8) needs, while it acts as root, to give a user his first mailbox file in a folder of root's."""
 
+RELAY_PATIENCE = 5.0
+"""Seconds to wait for a queue manager to relay through: whoever gave us the job is one, and only its link may be late."""
+
 
 class DeliveryPart(PartBase):
     """Answers jobs and direct deliveries of all who are linked."""
 
-    def __init__(self, common: Common, agent: DeliveryAgent, system: System) -> None:
+    def __init__(self, common: Common, agent: DeliveryAgent, system: System, relay: JobLink) -> None:
         super().__init__(common)
         self._system = system
-        self._service = DeliveryService(agent.deliver_directly, agent.deliver)
+        self._relay = relay
+        self._service = DeliveryService(agent.deliver_directly, agent.deliver, partial(common.warn, "delivery"))
 
     @property
     def powers(self) -> Powers:
@@ -49,9 +54,12 @@ class DeliveryPart(PartBase):
         self._system.borrower.remember()
         await super().begin()
 
-    def linked(self, peer: str, index: int, end: socket.socket) -> None:
-        """A worker or the queue manager asks here."""
-        self._service.serve(end)
+    def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
+        """A worker or the queue manager asks here; the queue manager is asked for smtp and lmtp."""
+        if asks:
+            self._relay.renew(end)
+        else:
+            self._service.serve(end)
 
     @property
     def sessions(self) -> int:
@@ -65,6 +73,7 @@ class DeliveryPart(PartBase):
         except TimeoutError:
             self.common.warn("master", f"delivery process ends with {self._service.under_way} deliveries under way")
         self._service.close()
+        self._relay.close()
         await super().drain(seconds, farewell)
 
 
@@ -83,9 +92,17 @@ def build_delivery(given: Given) -> DeliveryPart:
     common = make_common(given)
     try:
         system = System(spawner, common.clock)
+        relay = JobLink(patience=RELAY_PATIENCE)
         agent = DeliveryAgent(
-            common.settings, common.tables, common.routing(), common.services, system, common.journal, common.clock
+            common.settings,
+            common.tables,
+            common.routing(),
+            common.services,
+            system,
+            common.journal,
+            common.clock,
+            relay,
         )
     except (ConfigTrouble, TableUnsupported) as trouble:
         raise ChildTrouble(str(trouble)) from trouble
-    return DeliveryPart(common, agent, system)
+    return DeliveryPart(common, agent, system, relay)

@@ -7,6 +7,7 @@ import contextlib
 import random
 import socket
 import time
+from functools import partial
 
 from seawall.bounce.when import Reporting
 from seawall.config.settings import ConfigTrouble
@@ -16,6 +17,7 @@ from seawall.dns.hosts import Hosts
 from seawall.dns.names import Names
 from seawall.intake.cleanup import Cleanup
 from seawall.mail.job import Job
+from seawall.mail.message import Message
 from seawall.mail.outcome import Delivery
 from seawall.policy.world import address_kinds
 from seawall.routing.mx import Exchanges
@@ -24,7 +26,7 @@ from seawall.run import messages as m
 from seawall.run.build import Common, PartBase, make_common, seconds_left
 from seawall.run.channel import Channel
 from seawall.run.child import ChildTrouble, Given
-from seawall.run.links import JobLink
+from seawall.run.links import DeliveryService, JobLink
 from seawall.spool.control import Control, Request, serve_control
 from seawall.spool.disk import Disk
 from seawall.spool.hands import Hands
@@ -39,6 +41,10 @@ from seawall.tables.table import TableUnsupported
 
 PICKUP_EVERY = 60.0
 """Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
+
+
+async def _no_direct_way(message: Message) -> None:
+    """Mailboxes are not written here."""
 
 
 class Agents:
@@ -79,6 +85,8 @@ class QueuePart(PartBase):
         )
         self._reporting = Reporting(settings, journal, clock)
         self._jobs = JobLink()
+        self._smtp = SmtpDelivery(common.settings, common.services, self._exchanges, common.journal, common.clock)
+        self._relays = DeliveryService(_no_direct_way, self._smtp.deliver, partial(common.warn, "qmgr"))
         self._manager, self._intake = self._make_manager()
         self._servers: list[asyncio.Server] = []
         self._visits: tuple[Visits, ...] = ()
@@ -99,9 +107,8 @@ class QueuePart(PartBase):
             common.clock,
             common.queue_ids,
         )
-        smtp = SmtpDelivery(common.settings, common.services, self._exchanges, common.journal, common.clock)
         served = frozenset(service.name for service in common.services if service.type != "inet")
-        agents = Agents(smtp, self._jobs, served)
+        agents = Agents(self._smtp, self._jobs, served)
         ports = Ports(self._routing, agents, intake, self._reporting, common.journal, common.clock)
         return QueueManager(common.places, self._rules, ports, disk=disk, hands=hands), intake
 
@@ -145,10 +152,12 @@ class QueuePart(PartBase):
                 await pickup.sweep()
             await asyncio.sleep(PICKUP_EVERY)
 
-    def linked(self, peer: str, index: int, end: socket.socket) -> None:
-        """Workers announce, the delivery process is asked."""
-        if peer == "delivery":
+    def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
+        """Workers announce; the delivery process is asked, and has mail of its users relayed (mailbox_transport)."""
+        if asks:
             self._jobs.renew(end)
+        elif peer == "delivery":
+            self._relays.serve(end)
         else:
             channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._heard, lambda: None)
             del channel  # the loop keeps it until the worker ends
@@ -175,6 +184,7 @@ class QueuePart(PartBase):
         for task in self._tasks:
             task.cancel()
         self._jobs.close()
+        self._relays.close()
         await super().drain(seconds, farewell)
 
 

@@ -53,7 +53,7 @@ class Watcher(PartBase):
             self._trouble = str(trouble)
             self.common.warn("master", f"journal store {self._path}: {trouble}; records are in the log only")
 
-    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+    def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """Another child journals here."""
         channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._take, lambda: None)
         del channel  # the loop keeps it until the other side ends

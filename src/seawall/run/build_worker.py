@@ -188,7 +188,7 @@ class WorkerPart(PartBase):
         """ETRN: ask the queue manager to try a domain now; False where it cannot be asked."""
         return self._announcing is not None and self._announcing.send(m.Flush(domain))
 
-    def linked(self, peer: str, index: int, end: socket.socket) -> None:
+    def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """The delivery process for the direct way, the queue manager for announcements."""
         if peer == "delivery":
             self._direct.renew(end)

@@ -44,8 +44,8 @@ class Part(Protocol):
         """Serve; returns once ready."""
         ...
 
-    def link(self, peer: str, index: int, end: socket.socket) -> None:
-        """A fresh pair to another child; an older one to the same peer is at its end."""
+    def link(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
+        """A fresh pair to another child, on which we ask or are asked; an older one of its kind is at its end."""
         ...
 
     def adopt(self, index: int, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
@@ -130,7 +130,8 @@ class Life:
             case m.Begin():
                 self._may_begin.set()
             case m.Link():
-                self._part.link(message.peer, message.index, socket.socket(fileno=descriptors.pop(0)))
+                end = socket.socket(fileno=descriptors.pop(0))
+                self._part.link(message.peer, message.index, end, asks=message.asks)
             case m.Drain():
                 self._drain(message.seconds, message.farewell)
             case m.Adopt():

@@ -1,7 +1,7 @@
 """The links between children: questions with numbers, answers in any order, bodies as descriptors.
 
-`DirectLink` and `JobLink` stand in the worker and the queue manager for the delivery process; `serve_delivery` is its
-side.  Once a request is sent it is answered, or the delivery process is dead: there is no time-out in between, so
+`DirectLink` and `JobLink` stand in the worker and the queue manager for the delivery process; a `JobLink` stands there
+for the queue manager, which alone talks to other servers.  `DeliveryService` is the side that is asked.  Once a request is sent it is answered, or the delivery process is dead: there is no time-out in between, so
 that a slow disk never leads to two deliveries (docs/design.md, "The direct way").
 """
 
@@ -11,15 +11,26 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+import msgspec
+
+from seawall.delivery.direct import MOST_RECIPIENTS
 from seawall.mail.job import Job
 from seawall.mail.message import Content, FileSlice, Message
 from seawall.mail.outcome import Deferred, Delivery, Outcome
+from seawall.mail.packing import pack, unpack
 from seawall.run import messages as m
 from seawall.run.channel import LARGEST, Channel
 
 INLINE = LARGEST // 2
-"""Bytes of content that travel in the packet itself."""
+"""Bytes of content, or of an answer, that travel in the packet itself."""
+MOST_OF_A_JOB = 100
+"""Recipients in one packet: beside INLINE bytes there is room for the longest addresses of so many."""
+ENDED = "delivery process ended before it answered"
+FAILED = "unknown mail transport error"
+
+_DELIVERY = msgspec.msgpack.Decoder(Delivery)
 
 
 def to_wire(message: Message) -> tuple[m.WireMessage, list[int], list[int]]:
@@ -80,6 +91,8 @@ class _Asking:
         owed: dict[int, asyncio.Future[m.LinkMessage | None]] = {}
 
         def heard(message: m.LinkMessage, descriptors: list[int]) -> None:
+            if isinstance(message, m.JobReply) and descriptors:
+                message = m.JobReply(message.number, _read_all(descriptors[0]))
             for descriptor in descriptors:
                 os.close(descriptor)
             if isinstance(message, m.DirectReply | m.JobReply):
@@ -145,7 +158,7 @@ class DirectLink(_Asking):
 
         Those go to the spool and may be delivered twice: a duplicate is allowed there, a loss never (RFC 1047).
         """
-        if not self.is_linked:
+        if not self.is_linked or len(message.envelope.recipients) > MOST_RECIPIENTS:
             return None
         wire, descriptors, mine = to_wire(message)
         try:
@@ -156,17 +169,40 @@ class DirectLink(_Asking):
         reply = await future
         if isinstance(reply, m.DirectReply):
             return reply.outcomes
-        gone = Deferred(status="4.3.0", text="delivery process ended before it answered")
-        return tuple(gone for _ in message.envelope.recipients)
+        return _unknown(len(message.envelope.recipients), ENDED)
 
 
 class JobLink(_Asking):
-    """journey.Deliverer for local(8), virtual(8) and pipe(8), in the queue manager."""
+    """journey.Deliverer for the transports of another process; with `patience`, it is waited for only so many seconds."""
+
+    def __init__(self, patience: float | None = None) -> None:
+        super().__init__()
+        self._patience = patience
 
     async def deliver(self, job: Job) -> Delivery:
-        """Deferred for all where the delivery process died in between."""
-        await self.linked()
-        message = Message(job.queue_id, job.arrived, job.envelope, job.content)
+        """Deferred for all where the other process died in between."""
+        try:
+            await asyncio.wait_for(self.linked(), self._patience)
+        except TimeoutError:
+            return Delivery(_unknown(len(job.recipients), "mail transport unavailable"))
+        if len(job.recipients) <= MOST_OF_A_JOB:
+            return await self._ask(job)
+        parts = [
+            (at, await self._ask(replace(job, recipients=job.recipients[at : at + MOST_OF_A_JOB])))
+            for at in range(0, len(job.recipients), MOST_OF_A_JOB)
+        ]
+        return Delivery(
+            tuple(outcome for _, part in parts for outcome in part.outcomes),
+            tuple(
+                msgspec.structs.replace(forward, place=at + forward.place)
+                for at, part in parts
+                for forward in part.forwards
+            ),
+        )
+
+    async def _ask(self, job: Job) -> Delivery:
+        envelope = msgspec.structs.replace(job.envelope, recipients=())
+        message = Message(job.queue_id, job.arrived, envelope, job.content)
         wire, descriptors, mine = to_wire(message)
         try:
             future = self.ask(
@@ -177,21 +213,31 @@ class JobLink(_Asking):
                 os.close(descriptor)
         reply = await future
         if isinstance(reply, m.JobReply):
-            return reply.delivery
-        gone = Deferred(status="4.3.0", text="delivery process ended before it answered")
-        return Delivery(tuple(gone for _ in job.recipients))
+            return unpack(reply.delivery, _DELIVERY)
+        return Delivery(_unknown(len(job.recipients), ENDED))
+
+
+def _unknown(recipients: int, text: str) -> tuple[Outcome, ...]:
+    """What is said of recipients where nobody said anything."""
+    return tuple(Deferred(status="4.3.0", text=text) for _ in range(recipients))
+
+
+def _read_all(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 class DeliveryService:
-    """The delivery process's side of all its links: `direct` and `deliver` are the agents."""
+    """The side that is asked, for all links: `direct` and `deliver` are the agents, whose defects go to `warn`."""
 
     def __init__(
         self,
         direct: Callable[[Message], Awaitable[tuple[Outcome, ...] | None]],
         deliver: Callable[[Job], Awaitable[Delivery]],
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._direct = direct
         self._deliver = deliver
+        self._warn = warn
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: list[Channel[m.LinkMessage]] = []
 
@@ -216,25 +262,40 @@ class DeliveryService:
         try:
             match message:
                 case m.DirectRequest():
-                    outcomes = await self._direct(from_wire(message.message, descriptors))
-                    channel.send(m.DirectReply(message.number, outcomes))
+                    channel.send(m.DirectReply(message.number, await self._take_directly(message, descriptors)))
                 case m.JobRequest():
-                    whole = from_wire(message.message, descriptors)
-                    job = Job(
-                        whole.queue_id,
-                        whole.arrived,
-                        message.transport,
-                        message.nexthop,
-                        whole.envelope,
-                        message.recipients,
-                        whole.content,
-                    )
-                    channel.send(m.JobReply(message.number, await self._deliver(job)))
+                    _send_answer(channel, message.number, await self._take_job(message, descriptors))
                 case _:
                     pass
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    async def _take_directly(self, request: m.DirectRequest, descriptors: list[int]) -> tuple[Outcome, ...] | None:
+        """The outcomes; after a defect nobody knows what was written, so the spool takes it, and may write it again."""
+        message = from_wire(request.message, descriptors)
+        try:
+            return await self._direct(message)
+        except Exception as error:  # a defect in one delivery must not leave the asker waiting for ever
+            self._warn(f"{message.queue_id}: {type(error).__name__}: {error}")
+            return _unknown(len(message.envelope.recipients), FAILED)
+
+    async def _take_job(self, request: m.JobRequest, descriptors: list[int]) -> Delivery:
+        whole = from_wire(request.message, descriptors)
+        job = Job(
+            whole.queue_id,
+            whole.arrived,
+            request.transport,
+            request.nexthop,
+            whole.envelope,
+            request.recipients,
+            whole.content,
+        )
+        try:
+            return await self._deliver(job)
+        except Exception as error:  # as above
+            self._warn(f"{job.queue_id}: transport {job.transport}: {type(error).__name__}: {error}")
+            return Delivery(_unknown(len(job.recipients), FAILED))
 
     async def idle(self) -> None:
         """Wait until everything taken is answered."""
@@ -245,6 +306,20 @@ class DeliveryService:
         """Answer no more."""
         for channel in self._channels:
             channel.close()
+
+
+def _send_answer(channel: Channel[m.LinkMessage], number: int, delivery: Delivery) -> None:
+    """Answer a job, in the packet where there is room for it."""
+    packed = pack(delivery)
+    if len(packed) <= INLINE:
+        channel.send(m.JobReply(number, packed))
+        return
+    file = os.memfd_create("seawall-answer")
+    try:
+        _write_all(file, packed)
+        channel.send(m.JobReply(number, b""), [file])
+    finally:
+        os.close(file)
 
 
 class WatcherLink:

@@ -11,9 +11,9 @@ from typing import TypeAlias
 import msgspec
 
 from seawall.mail.envelope import Envelope, Recipient
-from seawall.mail.outcome import Delivery, Outcome
+from seawall.mail.outcome import Outcome
 
-VERSION = 2
+VERSION = 3
 """Raised with every change; a child of another version is not talked to."""
 
 
@@ -51,10 +51,14 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True, tag=True):
-    """Supervisor → child: one end of a pair to another child.  An older link to the same peer is at its end."""
+    """Supervisor → child: one end of a pair to another child, on which the child `asks` or is asked.
+
+    An older link to the same peer in the same direction is at its end.
+    """
 
     peer: str
     index: int
+    asks: bool
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):
@@ -146,7 +150,10 @@ class DirectReply(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobRequest(msgspec.Struct, frozen=True, tag=True):
-    """Queue manager → delivery: a job of local(8), virtual(8), pipe(8)."""
+    """Queue manager → delivery: a job of local(8), virtual(8), pipe(8).  Delivery → queue manager: one of smtp(8), lmtp(8).
+
+    The message's envelope names no recipients: those of the job are all that count.
+    """
 
     number: int
     transport: str
@@ -156,10 +163,11 @@ class JobRequest(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobReply(msgspec.Struct, frozen=True, tag=True):
-    """Delivery → queue manager."""
+    """The answer to a `JobRequest`."""
 
     number: int
-    delivery: Delivery
+    delivery: bytes
+    """A packed `Delivery`; empty where that is in the descriptor beside the message: a list's may be megabytes."""
 
 
 class Records(msgspec.Struct, frozen=True, tag=True):

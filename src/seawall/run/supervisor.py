@@ -44,11 +44,12 @@ LINKED = (
     ("worker", "queue-manager"),
     ("worker", "delivery"),
     ("queue-manager", "delivery"),
+    ("delivery", "queue-manager"),
     ("worker", "watcher"),
     ("queue-manager", "watcher"),
     ("delivery", "watcher"),
 )
-"""Which children have a pair of their own."""
+"""Who asks whom, each over a pair of its own."""
 ALONE = frozenset({"queue-manager", "watcher"})
 """Roles of which there is never a second one at work: on reload the old one ends before the new one begins."""
 
@@ -228,13 +229,17 @@ class Supervisor:
         child.state = State.BEGINNING
         child.started = child.heard = time.monotonic()
         for peer in self._children:
-            if self._may_ask(child, peer) or self._may_ask(peer, child):
-                ends = pair()
-                self._tell(child, m.Link(peer.role, peer.index), [ends[0].fileno()])
-                self._tell(peer, m.Link(child.role, child.index), [ends[1].fileno()])
-                for end in ends:
-                    end.close()
+            for asking, serving in ((child, peer), (peer, child)):
+                if self._may_ask(asking, serving):
+                    self._link(asking, serving)
         self._tell(child, m.Begin())
+
+    def _link(self, asking: Child, serving: Child) -> None:
+        ends = pair()
+        self._tell(asking, m.Link(serving.role, serving.index, asks=True), [ends[0].fileno()])
+        self._tell(serving, m.Link(asking.role, asking.index, asks=False), [ends[1].fileno()])
+        for end in ends:
+            end.close()
 
     @staticmethod
     def _may_ask(asking: Child, serving: Child) -> bool:

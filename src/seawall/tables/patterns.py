@@ -14,9 +14,10 @@ from pcre2 import _cy
 from seawall.config.source import BLANKS, LogicalLine
 from seawall.linux import regexp
 from seawall.tables.replacement import parse_replacement
-from seawall.tables.rules import Builder, is_word, open_rules, run, starts_with_letter
+from seawall.tables.rules import Builder, Step, is_word, open_rules, run, starts_with_letter
 from seawall.tables.table import Opening, Table, Use, Warn
 from seawall.tables.threads import in_thread
+from seawall.tables.together import Together
 from seawall.tables.watched import Find
 
 _ANCHORED, _DOLLAR_ENDONLY, _UNGREEDY, _UCP, _UTF = 0x80000000, 0x10, 0x40000, 0x20000, 0x80000
@@ -186,6 +187,7 @@ class _Compiler:
         self.builder: Builder[bytes] = Builder()
         self.is_unbounded = False
         self._name = name
+        self._together = Together(self.builder)
 
     def where(self, line: int) -> str:
         """How warnings name a rule."""
@@ -208,9 +210,18 @@ class _Compiler:
                 raise self.skip(number, "ignoring ENDIF without matching IF")
             if text[5:].strip(BLANKS):
                 self.warn(f"{self.where(number)}: ignoring extra text after ENDIF")
+            self._together.end()
             self.builder.close_if()
         else:
             raise self.skip(number, "ignoring unrecognized request")
+
+    def finish(self) -> tuple[Step[bytes], ...]:
+        """All steps; warns of each ``if`` that was never closed."""
+        self._together.end()
+        steps, unclosed = self.builder.finish()
+        for number in unclosed:
+            self.warn(f"{self.where(number)}: IF has no matching ENDIF")
+        return steps
 
     def _if(self, text: str, number: int) -> None:
         pattern, rest = self._pattern(text, number)
@@ -218,7 +229,9 @@ class _Compiler:
             extra = rest.lstrip(BLANKS)
             self.warn(f'{self.where(number)}: ignoring extra text after IF statement: "{extra}"')
             self.warn(f"{self.where(number)}: do not prepend whitespace to statements between IF and ENDIF")
-        self.builder.open_if(number, self._test(pattern, number))
+        test = self._test(pattern, number)
+        self._together.end()
+        self.builder.open_if(number, test)
 
     def _answering(self, text: str, number: int) -> None:
         first, rest = self._pattern(text, number)
@@ -241,6 +254,8 @@ class _Compiler:
         if highest > expression.groups:
             raise self.skip(number, f'out of range replacement index "{highest}": skipping this rule')
         unless = self._test(second, number) if second is not None else None
+        usual = self.engine is POSIX and first.positive and first.flags == POSIX.flags
+        self._together.add(number, first.text if usual else "", expression.groups)
         if highest:
             expand = replacement.expand
             self.builder.add_answer(number, self._expanding(expression, unless, expand, number))
@@ -348,9 +363,7 @@ def _compile(engine: Engine, lines: Iterator[LogicalLine], name: str, use: Use, 
             compiler.rule(line)
         except _Skipped:
             continue
-    steps, unclosed = compiler.builder.finish()
-    for number in unclosed:
-        warn(f"{compiler.where(number)}: IF has no matching ENDIF")
+    steps = compiler.finish()
 
     def find(key: str) -> str | None:
         return run(steps, key.encode("utf-8", "surrogateescape"))

@@ -73,6 +73,16 @@ class Builder(Generic[K]):
         self.steps.append(step)
         self._open.append(step)
 
+    def open_guard(self, line: int) -> Step[K]:
+        """A step before rules that `close_guard` may let be passed over; without that it changes nothing."""
+        step: Step[K] = Step(line, skip_to=len(self.steps) + 1)
+        self.steps.append(step)
+        return step
+
+    def close_guard(self, step: Step[K], holds: Callable[[K], bool]) -> None:
+        """The rules since `step` can answer only where `holds` says yes."""
+        step.holds, step.skip_to = holds, len(self.steps)
+
     def close_if(self) -> None:
         """An ``endif``."""
         self._open.pop().skip_to = len(self.steps)
