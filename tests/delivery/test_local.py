@@ -1,11 +1,12 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seawall.mail.envelope import Notify, Recipient
 from seawall.mail.outcome import Forward
-from tests.delivery.world import BODY, World, job, told, with_aliases
+from tests.delivery.world import BODY, World, job, kind, told, with_aliases
 
 
 async def test_a_users_mail_lands_in_his_maildir_with_the_headers_in_postfixs_order(world: World) -> None:
@@ -15,6 +16,13 @@ async def test_a_users_mail_lands_in_his_maildir_with_the_headers_in_postfixs_or
     assert world.maildir(world.users["ann"]) == [
         b"Return-Path: <ann@far.example>\nX-Original-To: friend@example\nDelivered-To: Ann+list@example\n" + BODY
     ]
+
+
+async def test_the_original_recipient_is_not_told_where_that_is_off(world: World) -> None:
+    await world.agent("enable_original_recipient = no\n").deliver(job("ann@example", original="a@example"))
+    assert world.maildir(world.users["ann"])[0].startswith(
+        b"Return-Path: <ann@far.example>\nDelivered-To: ann@example\n"
+    )
 
 
 async def test_the_maildir_belongs_to_its_user(world: World) -> None:
@@ -152,6 +160,42 @@ async def test_what_defers_sends_nothing_on(world: World) -> None:
     delivery = await agent.deliver(job("team@example"))
     assert told(delivery) == ("Deferred", "4.3.0", "temporary failure")
     assert delivery.forwards == ()
+
+
+async def test_each_end_of_an_alias_is_told(world: World) -> None:
+    agent = world.agent(with_aliases(world, 'team ann, nemo, "|exit 65", bob@far.example\n'))
+    delivery = await agent.deliver(job("team@example", original="team@example", notify=Notify.FAILURE.value))
+    (first,) = delivery.outcomes
+    assert kind(first) == ("Bounced", "5.1.1", 'unknown user: "nemo"')
+    assert first.final == Recipient("nemo@mx.example", "team@example", notify=Notify.FAILURE.value)
+    assert [(kind(each), each.final and each.final.address) for each in first.also] == [
+        (("Delivered", "2.0.0", "delivered to maildir"), "ann@mx.example"),
+        (("Bounced", "5.6.0", "data format error"), None),
+    ]
+    assert [forward.recipients[0].address for forward in delivery.forwards] == ["bob@far.example"]
+
+
+async def test_a_recipient_that_is_only_sent_on_has_no_text_yet(world: World) -> None:
+    agent = world.agent(with_aliases(world, "team bob@far.example\n"))
+    recipients = (Recipient("ann@example"), Recipient("team@example"))
+    delivery = await agent.deliver(replace(job("ann@example"), recipients=recipients))
+    assert [kind(outcome)[2] for outcome in delivery.outcomes] == ["delivered to maildir", ""]
+    assert [forward.place for forward in delivery.forwards] == [1]
+
+
+@pytest.mark.parametrize("asked", ["team@example", "team+x@example"])
+async def test_the_owner_of_an_alias_hears_of_its_commands(world: World, asked: str) -> None:
+    agent = world.agent(with_aliases(world, 'team "|exit 65"\nowner-team ann\nother "|exit 65"\n'))
+    (outcome,) = (await agent.deliver(job(asked, original=asked))).outcomes
+    assert (outcome.tell, outcome.text) == ("owner-team@mx.example", "data format error")
+    (outcome,) = (await agent.deliver(job("other@example"))).outcomes
+    assert outcome.tell == ""
+
+
+async def test_the_owner_of_an_alias_hears_of_its_loops(world: World) -> None:
+    agent = world.agent(with_aliases(world, "team ann\nowner-team ann\n", "expand_owner_alias = yes\n"))
+    (outcome,) = (await agent.deliver(job("team@example", content=b"Delivered-To: team@example\n\n"))).outcomes
+    assert (outcome.tell, outcome.text) == ("ann@mx.example", "mail forwarding loop for team@example")
 
 
 async def test_an_alias_loop_ends(world: World) -> None:

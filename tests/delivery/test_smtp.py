@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 from seawall.clock import SystemClock
 from seawall.config.master_cf import STANDARD, parse_master
@@ -165,6 +166,16 @@ async def test_a_message_is_handed_over_in_one_breath_where_the_server_pipelines
         "QUIT",
     ]
     assert server.bodies == [BODY.replace(b"\n.\n", b"\n..\n").replace(b"\n", b"\r\n")]
+
+
+def test_uvloop_serves_as_well() -> None:
+    async def deliver() -> str:
+        server = Server(HELLO)
+        async with listening(server):
+            return told(await client().deliver(to(server, "bob@far.example")))[0]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(deliver()) == "Delivered"
 
 
 async def test_a_server_without_ehlo_is_told_helo() -> None:

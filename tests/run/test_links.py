@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from seawall.mail.envelope import Envelope, Origin, Recipient
 from seawall.mail.job import Job
 from seawall.mail.message import Content, FileSlice, Message
-from seawall.mail.outcome import Deferred, Delivered, Delivery, Outcome
+from seawall.mail.outcome import Deferred, Delivered, Delivery, Forward, Outcome
 from seawall.run.channel import pair
 from seawall.run.links import INLINE, DeliveryService, DirectLink, JobLink
 
+Deliver = Callable[[Job], Awaitable[Delivery]]
 DONE = Delivered(status="2.0.0", text="delivered to maildir", relay="local")
 
 
@@ -87,6 +90,69 @@ async def test_answers_may_come_in_any_order() -> None:
     assert service.under_way == 0
     link.close()
     service.close()
+
+
+@asynccontextmanager
+async def linked(deliver: Deliver, patience: float | None = None) -> AsyncIterator[tuple[JobLink, list[str]]]:
+    """A link to a service that delivers so, and the warnings of the service."""
+    ours, theirs = pair()
+    warned: list[str] = []
+    service = DeliveryService(nothing_direct, deliver, warned.append)
+    service.serve(theirs)
+    link = JobLink(patience)
+    link.renew(ours)
+    try:
+        yield link, warned
+    finally:
+        link.close()
+        service.close()
+
+
+async def nothing_direct(received: Message) -> None:
+    """The direct way is closed."""
+
+
+def job_of(whole: Message) -> Job:
+    return Job(whole.queue_id, 1.0, "local", "here", whole.envelope, whole.envelope.recipients, whole.content)
+
+
+async def test_a_list_of_any_size_comes_back_whole() -> None:
+    people = tuple(Recipient(f"member-{n}@somewhere.far.example", "list@example.com") for n in range(20_000))
+    answer = Delivery((DONE,), (Forward("owner-list@example.com", people),))
+
+    async def deliver(job: Job) -> Delivery:
+        return answer
+
+    async with linked(deliver) as (link, _):
+        assert await link.deliver(job_of(message(Content(b"x")))) == answer
+
+
+async def test_a_job_for_any_number_of_recipients_is_done() -> None:
+    async def deliver(job: Job) -> Delivery:
+        texts = (recipient.address for recipient in job.recipients)
+        outcomes = tuple(Delivered(status="2.0.0", text=text) for text in texts)
+        return Delivery(outcomes, (Forward("", (job.recipients[-1],), place=len(job.recipients) - 1),))
+
+    whole = message(Content(b"m" * (INLINE - 1)), 5000)
+    async with linked(deliver) as (link, _):
+        delivery = await link.deliver(job_of(whole))
+    assert [outcome.text for outcome in delivery.outcomes] == [r.address for r in whole.envelope.recipients]
+    assert all(f.recipients == (whole.envelope.recipients[f.place],) for f in delivery.forwards)
+
+
+async def test_a_defect_of_an_agent_is_told_and_answered() -> None:
+    async def deliver(job: Job) -> Delivery:
+        raise RuntimeError("oh")
+
+    async with linked(deliver) as (link, warned):
+        (outcome,) = (await link.deliver(job_of(message(Content(b"x"))))).outcomes
+    assert isinstance(outcome, Deferred)
+    assert warned == ["QID12345: transport local: RuntimeError: oh"]
+
+
+async def test_a_relay_that_is_not_there_is_waited_for_only_so_long() -> None:
+    (outcome,) = (await JobLink(0.01).deliver(job_of(message(Content(b"x"))))).outcomes
+    assert isinstance(outcome, Deferred)
 
 
 async def test_a_delivery_process_that_dies_defers_what_it_had() -> None:

@@ -100,7 +100,7 @@ ENVELOPE = Envelope("a b@x", (), Origin(), body="8BITMIME", smtputf8=True, ret="
 
 def test_mail_from_says_what_the_server_offers() -> None:
     assert client.mail_from(ENVELOPE, 10, Features()) == b'MAIL FROM:<"a b"@x>\r\n'
-    wanted = b'MAIL FROM:<"a b"@x> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb+20c\r\n'
+    wanted = b'MAIL FROM:<"a b"@x> SIZE=10 BODY=8BITMIME SMTPUTF8 ENVID=a+2Bb+20c RET=HDRS\r\n'
     assert client.mail_from(ENVELOPE, 10, ALL) == wanted
     assert client.mail_from(Envelope("", (), Origin()), 1, Features()) == b"MAIL FROM:<>\r\n"
 
@@ -108,7 +108,7 @@ def test_mail_from_says_what_the_server_offers() -> None:
 def test_rcpt_to_says_what_the_server_offers() -> None:
     recipient = Recipient("bob@x", orcpt="rfc822;b=c@x", notify=(Notify.SUCCESS | Notify.DELAY).value)
     assert client.rcpt_to(recipient, Features()) == b"RCPT TO:<bob@x>\r\n"
-    assert client.rcpt_to(recipient, ALL) == b"RCPT TO:<bob@x> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+3Dc@x\r\n"
+    assert client.rcpt_to(recipient, ALL) == b"RCPT TO:<bob@x> ORCPT=rfc822;b+3Dc@x NOTIFY=SUCCESS,DELAY\r\n"
     never = Recipient("bob@x", notify=Notify.NEVER.value)
     assert client.rcpt_to(never, ALL) == b"RCPT TO:<bob@x> NOTIFY=NEVER\r\n"
 

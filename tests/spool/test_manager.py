@@ -1,5 +1,8 @@
 """The queue manager: what it does with mail, and in which order it writes that down."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from seawall.mail.envelope import Notify, Recipient
@@ -177,6 +180,73 @@ async def test_a_forward_is_durable_before_the_original_is_done() -> None:
     assert forwarded.envelope.sender == "owner@b.example"
     assert forwarded.content.memory.startswith(b"Delivered-To: r0@b.example\nSubject: 1\n")
     assert ("Delivered-To: r0@b.example", "x@c.example") in world.agents.delivered
+
+
+async def test_a_forward_is_logged_with_the_queue_id_that_it_got() -> None:
+    world = World()
+    world.agents.script["r0@b.example"] = [Delivered(status="2.0.0", text="", relay="local")]
+    world.agents.forwards["r0@b.example"] = (Forward("a@b.example", (Recipient("x@c.example"),)),)
+    await world.send(message(1))
+    (forwarded,) = world.taken
+    (line,) = [line for line in world.lines() if "to=<r0@b.example>" in line]
+    assert line.endswith(f"dsn=2.0.0, status=sent (forwarded as {forwarded.queue_id})")
+
+
+async def test_the_headers_of_a_strangers_mail_stay_as_they_are_when_it_is_forwarded() -> None:
+    world = World()
+    world.agents.forwards["r0@b.example"] = (Forward("a@b.example", (Recipient("x@c.example"),)),)
+    await world.send(message(1))
+    assert not world.taken[0].envelope.origin.is_local
+
+
+async def test_every_end_of_an_alias_has_a_log_line_and_every_failure_a_place_in_the_report() -> None:
+    world = World()
+    ends = [Recipient(f"{name}@b.example", "r0@b.example") for name in ("ann", "nemo")]
+    world.agents.script["r0@b.example"] = [
+        Bounced(
+            status="5.6.0",
+            text="data format error",
+            relay="local",
+            also=(
+                Delivered(status="2.0.0", text="delivered to maildir", relay="local", final=ends[0]),
+                Bounced(status="5.1.1", text="unknown user", relay="local", final=ends[1]),
+            ),
+        )
+    ]
+    await world.send(message(1))
+    lines = [line for line in world.lines() if " relay=local" in line and "to=<a@a.example>" not in line]
+    assert [line.partition(": ")[2].partition(",")[0] for line in lines][:3] == [
+        "to=<ann@b.example>",
+        "to=<nemo@b.example>",
+        "to=<r0@b.example>",
+    ]
+    assert "orig_to=<r0@b.example>" in lines[0]
+    text = world.taken[0].content.memory
+    assert b"<nemo@b.example> (expanded from <r0@b.example>): unknown user" in text
+    assert b"<r0@b.example>: data format error" in text
+    assert b"ann@b.example" not in text
+
+
+async def test_the_owner_of_an_alias_is_told_in_the_senders_place() -> None:
+    world = World()
+    world.agents.script["r0@b.example"] = [
+        Bounced(status="5.6.0", text="data format error", relay="local", tell="owner-list@b.example")
+    ]
+    world.agents.script["r1@b.example"] = [NEVER]
+    await world.send(message(1, recipients=2))
+    told = {item.envelope.recipients[0].address: item.content.memory for item in world.taken}
+    assert len(told) == 2
+    assert b"data format error" in told["owner-list@b.example"]
+    assert b"data format error" not in told[next(who for who in told if who != "owner-list@b.example")]
+
+
+async def test_a_redirect_keeps_the_original_of_the_recipient_that_sorts_first() -> None:
+    world = World()
+    item = to(message(1), Recipient("z@b.example", "z@b.example"), Recipient("c@b.example", "c@b.example"))
+    await world.send(replace(item, envelope=msgspec.structs.replace(item.envelope, redirect="me@b.example")))
+    (job,) = world.agents.jobs
+    assert job.recipients == (Recipient("me@b.example", "c@b.example"),)
+    assert world.queue() == []
 
 
 async def test_a_forward_that_cannot_be_stored_defers_the_recipient() -> None:

@@ -50,8 +50,9 @@ class BoxSite:
         self.lay_out(text + more, {**files, **others}, (folder / "zone").read_text())
 
     def start(self, port: int = 25) -> BoxSite:
+        before = len(self.printed())
         self.pid = self.box.start_seawall(port=port)
-        until(lambda: "seawall: ready" in self.printed(), "it is ready")
+        until(lambda: "seawall: ready" in self.printed()[before:], "it is ready")
         return self
 
     def stop(self) -> None:

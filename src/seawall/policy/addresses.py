@@ -11,7 +11,7 @@ from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench
 from seawall.policy.by_helo import tempfail_act
-from seawall.policy.domains import Status, status_of, takes_mail
+from seawall.policy.domains import Status, is_null_mx, takes_mail
 from seawall.policy.evaluate import lookup_error
 from seawall.policy.facts import Facts
 from seawall.policy.reasons import Reason
@@ -73,7 +73,7 @@ class UnknownDomain:
             return DUNNO
         if is_fqdn(domain):
             answer = self._facts.ask(domain, "MX")
-            if isinstance(answer, Found) and status_of(answer) is Status.OK:
+            if isinstance(answer, Found) and not is_null_mx(answer.records[0]):
                 return DUNNO
             return self._ask(address, domain, answer)
         return self._ask(address, to_ascii(domain) or domain, None)
@@ -114,10 +114,11 @@ class Unlisted:
                 pending.sender_listed = True
             else:
                 pending.recipient_listed = True
-        route = await route_of(self._facts, address, other)
+        found = self._facts.route(address, other or "")
+        route = found if isinstance(found, Route) else await found
         if route.has_failed:
             return lookup_error(address, route.error)
-        answer: Listing | Awaitable[Listing] = self._facts.listing(route, self._as_sender)
+        answer = self._facts.listing(route, self._as_sender)
         listing = answer if isinstance(answer, Listing) else await answer
         if listing.trouble:
             return lookup_error(address, listing.trouble)

@@ -16,7 +16,7 @@ from seawall.policy.facts import ClientMatch, host_addresses
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import RECIPIENT
 from seawall.policy.verdict import DUNNO, PERMIT, Act, Verdict
-from seawall.routing.route import Classes, Route
+from seawall.routing.route import Route
 
 
 class AuthDestination:
@@ -38,7 +38,7 @@ class AuthDestination:
             return True
         if route.is_routed and not self._trusts_routes:
             return False
-        return route.is_final or Classes.RELAY in route.classes
+        return route.is_taken
 
 
 def permit_auth_destination(bench: Bench, place: Place) -> Ask:
@@ -136,7 +136,7 @@ class MxBackup:
             return PERMIT
         if route.is_routed and not self._trusts_routes:
             return DUNNO
-        if route.is_final or Classes.RELAY in route.classes:
+        if route.is_taken:
             return PERMIT
         if domain.startswith("[") and domain.endswith("]"):
             return DUNNO

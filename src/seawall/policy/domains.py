@@ -23,6 +23,7 @@ class Status(IntEnum):
 
 
 ADDRESSES = ("A", "AAAA")
+ANSWERS = (Found, NoSuchName, NoData, TryAgain)
 
 
 async def ask(facts: Facts, name: str, kind: str) -> Answer:
@@ -30,13 +31,13 @@ async def ask(facts: Facts, name: str, kind: str) -> Answer:
     if not (is_fqdn(name) and not name.endswith(".")) and not is_hostname(name):
         return NoSuchName()
     answer = facts.ask(name, kind)
-    return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+    return answer if isinstance(answer, ANSWERS) else await answer
 
 
 async def addresses(facts: Facts, host: str) -> Answer:
     """All addresses of a host, hosts file included."""
     answer = facts.addresses(host)
-    return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+    return answer if isinstance(answer, ANSWERS) else await answer
 
 
 def status_of(answer: Answer) -> Status:
@@ -102,7 +103,7 @@ async def takes_mail(facts: Facts, name: str, mx: Answer | Awaitable[Answer] | N
     best = Status.NOT_FOUND
     for kind in ("MX", *ADDRESSES):
         if kind == "MX" and mx is not None:
-            answer = mx if isinstance(mx, Found | NoSuchName | NoData | TryAgain) else await mx
+            answer = mx if isinstance(mx, ANSWERS) else await mx
         else:
             answer = await ask(facts, name, kind)
         status = status_of(answer)

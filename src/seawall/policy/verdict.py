@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from seawall.mail.reply import Reply
 
@@ -26,8 +27,7 @@ class Act(Enum):
     """Where a 5xx would follow, the client hears `reply` (4xx) instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """One check's answer, or a whole list's.
 
     `reason` is a slug out of policy/reasons.py (``relay-denied``, ``helo-not-fqdn``), `evidence` what it rests on, for
@@ -49,8 +49,7 @@ DUNNO = Verdict(Act.DUNNO)
 PERMIT = Verdict(Act.PERMIT, reason="permit")
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(msgspec.Struct, frozen=True):
     """A line that a check wants in the log, whatever its verdict.
 
     `what` is Postfix's word (``reject``, ``reject_warning``, ``warn``, ``hold``, ``discard``, ``filter``, ``redirect``,

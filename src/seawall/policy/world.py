@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from seawall.clock import Clock, SystemClock
 from seawall.config.settings import Settings
@@ -88,13 +89,18 @@ class WorldFacts:
             self._routes.clear()
             self._routes_until = now + ROUTE_KEPT
         route = self._routes.get((address, sender))
-        return route if route is not None else self._find_route(address, sender)
+        if route is not None:
+            return route
+        found = self._routing.route(address, sender)
+        return self._keep(address, sender, found) if isinstance(found, Route) else self._wait(address, sender, found)
 
-    async def _find_route(self, address: str, sender: str) -> Route:
-        complete = await self._routing.rewrite(address, "local")
-        route = await self._routing.resolve(complete, sender)
+    async def _wait(self, address: str, sender: str, coming: Awaitable[Route]) -> Route:
+        return self._keep(address, sender, await coming)
+
+    def _keep(self, address: str, sender: str, route: Route) -> Route:
+        """Remember it, the address folded: so tables are asked for it.  smtpd_resolve.c"""
         folded = fold(route.recipient)
-        if folded != route.recipient:  # smtpd_resolve.c: tables are asked for the folded address
+        if folded != route.recipient:
             route = replace(route, recipient=folded)
         if not route.has_failed:
             self._routes[address, sender] = route
@@ -102,7 +108,7 @@ class WorldFacts:
 
     def listing(self, route: Route, as_sender: bool) -> Listing | Awaitable[Listing]:
         """The tables of the address's class."""
-        return self._routing.recipients.listing(route, as_sender=as_sender)
+        return self._routing.recipients.look_up(route, as_sender=as_sender)
 
     def is_local(self, domain: str) -> bool | Awaitable[bool]:
         """A domain of ours."""

@@ -5,27 +5,33 @@ The policy makes a reply of the answer; here is only which table is asked, in Po
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from typing import NamedTuple
+
+import msgspec
 
 from seawall.config.settings import Settings
+from seawall.eager import now_or_later
 from seawall.mail.address import DOUBLE_BOUNCE, MAILER_DAEMON, POSTMASTER
 from seawall.routing.route import ANY_CLASS, Classes, Route
 from seawall.tables.registry import Tables
-from seawall.tables.search import Form, Maps
+from seawall.tables.search import Form, IsLocal, Maps
 from seawall.tables.table import TableTrouble
 
-_BY_CLASS: Mapping[Classes, tuple[str, str, str]] = {
-    # class: (maps, reply code, what the reply calls the table)
-    Classes.LOCAL: ("local_recipient_maps", "unknown_local_recipient_reject_code", "local recipient table"),
-    Classes.ALIAS: ("virtual_alias_maps", "unknown_virtual_alias_reject_code", "virtual alias table"),
-    Classes.VMAILBOX: ("virtual_mailbox_maps", "unknown_virtual_mailbox_reject_code", "virtual mailbox table"),
-    Classes.RELAY: ("relay_recipient_maps", "unknown_relay_recipient_reject_code", "relay recipient table"),
-}
+_ANY_CLASS = ANY_CLASS.value
+_LOCAL = Classes.LOCAL.value
+_FORM = Form.EXTERNAL_FIRST
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class _OfClass(NamedTuple):
+    """The table of an address class, the parameter with its reply code, and what the reply says."""
+
+    maps: Maps
+    code: str
+    text: str
+
+
+class Listing(msgspec.Struct, frozen=True):
     """The answer.  `trouble` is set where a table could not say; nothing else counts then.
 
     Where `listed` is False, `code_parameter` names the parameter with the reply code (empty: 550, or 450 where
@@ -46,7 +52,7 @@ LISTED = Listing(True)
 class RecipientTables:
     """The maps that know addresses, each by the name of its parameter."""
 
-    def __init__(self, settings: Settings, tables: Tables, is_ours: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(self, settings: Settings, tables: Tables, is_ours: IsLocal) -> None:
         self._is_ours = is_ours
         self._delimiters = settings.text("recipient_delimiter")
         self._show_table = settings.flag("show_user_unknown_table_name")
@@ -62,54 +68,63 @@ class RecipientTables:
         self.local_recipient_maps = maps("local_recipient_maps")
         self.virtual_mailbox_maps = maps("virtual_mailbox_maps")
         self.relay_recipient_maps = maps("relay_recipient_maps")
+        rewriting = (self.recipient_canonical_maps, self.canonical_maps, self.virtual_alias_maps)
+        self._rewriting = tuple(filter(None, rewriting))
+        self._rewriting_senders = tuple(filter(None, (rewriting[0], self.sender_canonical_maps, *rewriting[1:])))
+        self._of_class: Mapping[int, _OfClass] = {
+            kind.value: _OfClass(of_kind, code, f"User unknown in {table}" if self._show_table else "User unknown")
+            for kind, of_kind, code, table in (
+                (
+                    Classes.LOCAL,
+                    self.local_recipient_maps,
+                    "unknown_local_recipient_reject_code",
+                    "local recipient table",
+                ),
+                (
+                    Classes.VMAILBOX,
+                    self.virtual_mailbox_maps,
+                    "unknown_virtual_mailbox_reject_code",
+                    "virtual mailbox table",
+                ),
+                (
+                    Classes.RELAY,
+                    self.relay_recipient_maps,
+                    "unknown_relay_recipient_reject_code",
+                    "relay recipient table",
+                ),
+            )
+            if of_kind
+        }
 
-    async def find(self, maps: Maps, address: str) -> str | None:
-        """What `maps` has for an address in internal form, by mail_addr_find(3)'s order, or None."""
-        if not maps:
-            return None
-        found = await maps.find_address(
-            address, delimiters=self._delimiters, is_local=self._is_ours, form=Form.EXTERNAL_FIRST
-        )
-        return None if found is None else found[0]
+    def look_up(self, route: Route, *, as_sender: bool = False) -> Listing | Awaitable[Listing]:
+        """As `listing`, at once where no table is remote."""
+        return now_or_later(self.listing(route, as_sender=as_sender))
 
     async def listing(self, route: Route, *, as_sender: bool = False) -> Listing:
         """What the tables say of a resolved address; `as_sender` for smtpd_reject_unlisted_sender."""
         if route.has_failed:
             return Listing(False, trouble=route.error)
         try:
-            return await self._listing(route, as_sender)
+            return await self._find_listing(route, as_sender)
         except TableTrouble as trouble:
             return Listing(False, trouble=str(trouble))
 
-    async def _listing(self, route: Route, as_sender: bool) -> Listing:
+    async def _find_listing(self, route: Route, as_sender: bool) -> Listing:
         address = route.recipient
-        rewriting = [self.recipient_canonical_maps, self.canonical_maps, self.virtual_alias_maps]
-        if as_sender:
-            rewriting.insert(1, self.sender_canonical_maps)
-        for maps in rewriting:
-            if await self.find(maps, address) is not None:
+        delimiters, ours, form = self._delimiters, self._is_ours, _FORM
+        for maps in self._rewriting_senders if as_sender else self._rewriting:
+            if await maps.find_address(address, delimiters=delimiters, is_local=ours, form=form) is not None:
                 return LISTED
         unknown = "5.1.0" if as_sender else "5.1.1"
         if route.transport in ("error", "retry"):
             return self._told(route, unknown)
-        kind = route.classes & ANY_CLASS
-        entry = _BY_CLASS.get(kind)
-        if entry is None or kind is Classes.ALIAS:
+        kind = route.classes._value_ & _ANY_CLASS
+        known = self._of_class.get(kind)
+        if known is None or (kind == _LOCAL and self._is_reserved(address)):
             return LISTED
-        _, code, table = entry
-        maps = self._maps_of(kind)
-        if not maps or (kind is Classes.LOCAL and self._is_reserved(address)):
+        if await known.maps.find_address(address, delimiters=delimiters, is_local=ours, form=form) is not None:
             return LISTED
-        if await self.find(maps, address) is not None:
-            return LISTED
-        return Listing(False, code, unknown, f"User unknown in {table}" if self._show_table else "User unknown")
-
-    def _maps_of(self, kind: Classes) -> Maps:
-        return {
-            Classes.LOCAL: self.local_recipient_maps,
-            Classes.VMAILBOX: self.virtual_mailbox_maps,
-            Classes.RELAY: self.relay_recipient_maps,
-        }[kind]
+        return Listing(False, known.code, unknown, known.text)
 
     def _is_reserved(self, address: str) -> bool:
         """Names that Postfix answers for itself, in no table."""

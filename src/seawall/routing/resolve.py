@@ -7,26 +7,31 @@ into one of five classes, each with its transport; transport_maps may say otherw
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 
 import idna
 
 from seawall.config.settings import Settings
+from seawall.eager import now_or_later
 from seawall.mail.address import fold, is_host_address, is_hostname, literal_address, quote_local
 from seawall.mail.rfc822 import Kind, Token, internalize, scan
 from seawall.routing.interfaces import Interfaces
 from seawall.routing.recipients import Listing, RecipientTables
 from seawall.routing.rewrite import AT, BANG, DOT, PERCENT, Context, Rewriter, last
-from seawall.routing.route import ANY_CLASS, Classes, Route, failed
+from seawall.routing.route import Classes, Route, failed
 from seawall.routing.transports import apply_entry, find_entry, split_destination
-from seawall.tables.match import DomainList, StringList
+from seawall.tables.match import DomainList, Found, StringList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Form, Maps
 from seawall.tables.table import TableTrouble
 
-# user@domain without any operator that the slow way would have to look at.
+# user@host.domain as nearly all of them are: complete, nothing in it to look into, and surely a host name.
 _PLAIN = re.compile(
-    r"([A-Za-z0-9#$&'*+/=?^_`{}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{}~-]+)*)@([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\Z"
+    r"[A-Za-z0-9#$&'*+/=?^_`{}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{}~-]+)*"
+    r"@((?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)\Z"
 )
+LONGEST_NAME = 255
+"""Characters of a host name.  RFC 1035 §2.3.4"""
 _ROUTE_SIGN = re.compile(r"[@!%]")
 
 
@@ -36,6 +41,7 @@ class Routing:
     def __init__(self, settings: Settings, tables: Tables, *, verify: bool = False) -> None:
         prefix = "address_verify_" if verify else ""
         self.rewriter = Rewriter(settings)
+        self._origin = fold(self.rewriter.origin)
         self.interfaces = Interfaces(settings)
         self.recipients = RecipientTables(settings, tables, self.is_ours)
         self.delimiters = settings.text("recipient_delimiter")
@@ -87,25 +93,49 @@ class Routing:
         """An address in internal form made complete, in the ``local`` or ``remote`` context.  It never waits."""
         return self.rewriter.rewrite(address, Context(context))
 
-    async def is_local(self, domain: str) -> bool:
-        """True for mydestination and our own addresses as literals.  resolve_local(3)
+    def is_local(self, domain: str) -> Found:
+        """True for mydestination and our own addresses as literals; at once where no table is remote.  resolve_local(3)
 
         TableTrouble where a table of mydestination cannot say.
         """
         name = domain[:-1] if domain.endswith(".") else domain
-        found = self.mydestination.test(fold(name))
-        if found if isinstance(found, bool) else await found:
-            return True
+        found = self.mydestination.test(name)
+        if isinstance(found, bool):
+            return found or self._is_own_literal(name)
+        return self._is_local_later(found, name)
+
+    async def _is_local_later(self, found: Awaitable[bool], name: str) -> bool:
+        return await found or self._is_own_literal(name)
+
+    def _is_own_literal(self, name: str) -> bool:
+        if not name.startswith("["):
+            return False
         address = literal_address(name)
         return address is not None and self.interfaces.has(address)
+
+    def route(self, address: str, sender: str = "") -> Route | Awaitable[Route]:
+        """The route of an address as a client names it: made complete in the local context, then resolved.
+
+        At once where no table is remote.
+        """
+        return now_or_later(self._route(address, sender))
+
+    async def _route(self, address: str, sender: str) -> Route:
+        if not _PLAIN.match(address):
+            address = self.rewriter.rewrite(address)
+        return await self.resolve(address, sender)
 
     async def resolve(self, address: str, sender: str = "") -> Route:
         """The route for an address in internal form; `sender` (internal form, "" is the null sender) may choose it.
 
         Never raises for a table: trouble is a Route with FAILED.
         """
+        plain = _PLAIN.match(address)
         try:
-            return await self._resolve(address, sender)
+            if plain is None or len(plain.group(1)) > LONGEST_NAME:
+                return await self._resolve(address, sender)
+            found = await self._by_class(address, plain.group(1), sender)
+            return await self._by_maps(found, Classes.NONE)
         except TableTrouble as trouble:
             return failed(str(trouble))
 
@@ -114,23 +144,18 @@ class Routing:
         return await self.recipients.listing(await self.resolve(address, sender))
 
     async def _resolve(self, address: str, sender: str) -> Route:
-        plain = _PLAIN.match(address)
-        if plain:
-            recipient, domain = address, plain.group(2)
-            local = await self.is_local(domain)
-        else:
-            recipient, local = await self._strip(address)
-            domain = recipient.rpartition("@")[2]
+        recipient, local = await self._strip(address)
+        domain = recipient.rpartition("@")[2]
         if not self._is_domain(domain):
             if not (self._numeric_domain and is_host_address(domain)):
                 return Route("", "", recipient, Classes.MALFORMED | Classes.DEFAULT)
             domain = f"[{domain}]"
             recipient = recipient.rpartition("@")[0] + "@" + domain
-            local = local or await self.is_local(domain)
+            local = local or await self._is_here(domain)
         if local:
             found = Route(self._local_transport, domain, recipient, Classes.LOCAL)
         else:
-            found = await self._by_class(recipient, domain, sender)
+            found = await self._by_foreign_class(recipient, domain, sender)
         sign = _ROUTE_SIGN.search(recipient)
         routed = sign is not None and recipient[sign.end() :] != domain
         return await self._by_maps(found, Classes.ROUTED if routed else Classes.NONE)
@@ -163,7 +188,7 @@ class Routing:
                 tokens = tokens[:-1]
             at = last(tokens, AT)
             if at >= 0:
-                if at < len(tokens) - 1 and not await self.is_local(internalize(tokens[at + 1 :])):
+                if at < len(tokens) - 1 and not await self._is_here(internalize(tokens[at + 1 :])):
                     return internalize(tokens), False
                 tokens, kept = tokens[:at], tokens[at:]
             if self._has_operator(tokens):
@@ -206,7 +231,18 @@ class Routing:
             return scan(text)
         return None
 
+    async def _is_here(self, domain: str) -> bool:
+        local = self.is_local(domain)
+        return local if isinstance(local, bool) else await local
+
     async def _by_class(self, recipient: str, domain: str, sender: str) -> Route:
+        """The route that the class of a domain gives."""
+        local = self.mydestination.test(domain)
+        if local if isinstance(local, bool) else await local:
+            return Route(self._local_transport, domain, recipient, Classes.LOCAL)
+        return await self._by_foreign_class(recipient, domain, sender)
+
+    async def _by_foreign_class(self, recipient: str, domain: str, sender: str) -> Route:
         """The route that the class of a domain which is not ours gives."""
         key = fold(domain)
         found = self.virtual_alias_domains.test(key)
@@ -220,8 +256,11 @@ class Routing:
         if found if isinstance(found, bool) else await found:
             transport, classes = self._relay_transport, Classes.RELAY
         else:
-            transport, classes = await self._transport_for(sender), Classes.DEFAULT
-        return Route(transport, await self._relay_for(sender) or domain, recipient, classes)
+            transport, classes = self._default_transport, Classes.DEFAULT
+            if self._sender_transports:
+                transport = await self._transport_for(sender)
+        nexthop = await self._relay_for(sender) if self._sender_relays else self._relayhost
+        return Route(transport, nexthop or domain, recipient, classes)
 
     async def _transport_for(self, sender: str) -> str:
         """default_transport, or what sender_dependent_default_transport_maps says for a sender."""
@@ -241,9 +280,9 @@ class Routing:
         )
         return None if found is None else found[0]
 
-    async def is_ours(self, domain: str) -> bool:
+    def is_ours(self, domain: str) -> Found:
         """True where tables may name a user without domain: myorigin and what `is_local` says.  mail_addr_find(3)"""
-        return fold(domain) == fold(self.rewriter.origin) or await self.is_local(domain)
+        return fold(domain) == self._origin or self.is_local(domain)
 
     async def _by_maps(self, route: Route, more: Classes) -> Route:
         """The route after an explicit ``transport:nexthop``, transport_maps and relocated_maps."""
@@ -252,7 +291,8 @@ class Routing:
         if not transport:
             return failed("null transport is not allowed")
         domain = route.domain
-        if self.transport_maps and Classes.ALIAS not in route.classes:
+        classes = route.classes
+        if self.transport_maps and classes is not Classes.ALIAS:
             entry = await find_entry(
                 self.transport_maps, route.recipient, self.delimiters, parent_matches=self._transport_parents
             )
@@ -264,7 +304,8 @@ class Routing:
             )
             if moved is not None:
                 transport, nexthop = "error", f"5.1.6 User has moved to {moved[0]}"
-        classes = (route.classes & ANY_CLASS) | more
+        if more is not Classes.NONE:
+            classes |= more
         if route.recipient.startswith("-") and not self._leading_minus:
             classes |= Classes.MALFORMED
         return Route(transport, nexthop, route.recipient, classes)

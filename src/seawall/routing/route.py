@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Flag, auto
+
+import msgspec
 
 
 class Classes(Flag):
@@ -35,9 +36,15 @@ FINAL = Classes.LOCAL | Classes.ALIAS | Classes.VMAILBOX
 """Classes whose mail ends on this host."""
 ANY_CLASS = FINAL | Classes.RELAY | Classes.DEFAULT
 
+# The same as numbers: an operation between flags costs more than all the rest of a check.
+_FINAL = FINAL.value
+_RELAYED = FINAL.value | Classes.RELAY.value
+_MALFORMED = Classes.MALFORMED.value
+_FAILED = Classes.FAILED.value
+_ROUTED = Classes.ROUTED.value
 
-@dataclass(frozen=True, slots=True)
-class Route:
+
+class Route(msgspec.Struct, frozen=True):
     """The way of one recipient: `transport` is a master.cf service, `nexthop` what it is told, `recipient` the address.
 
     For transport ``error`` and ``retry`` the next hop is the text for the sender.  `error` says what went wrong
@@ -53,22 +60,27 @@ class Route:
     @property
     def is_malformed(self) -> bool:
         """True where no mail can be for such an address."""
-        return Classes.MALFORMED in self.classes
+        return bool(self.classes._value_ & _MALFORMED)
 
     @property
     def has_failed(self) -> bool:
         """True where the answer is not known now; everything but `error` is then without meaning."""
-        return Classes.FAILED in self.classes
+        return bool(self.classes._value_ & _FAILED)
 
     @property
     def is_routed(self) -> bool:
         """True where the local part names a further destination."""
-        return Classes.ROUTED in self.classes
+        return bool(self.classes._value_ & _ROUTED)
 
     @property
     def is_final(self) -> bool:
         """True where mail for the address ends here."""
-        return bool(self.classes & FINAL)
+        return bool(self.classes._value_ & _FINAL)
+
+    @property
+    def is_taken(self) -> bool:
+        """True where mail for the address ends here, or where we are a relay for its domain."""
+        return bool(self.classes._value_ & _RELAYED)
 
     @property
     def domain(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from seawall.mail.address import split_extension
 from seawall.tables.search import Maps
 
@@ -31,31 +29,33 @@ def apply_entry(entry: str, transport: str, nexthop: str, domain: str) -> tuple[
     return new_transport, UNDELIVERABLE if new_transport in TELLING else domain
 
 
-def keys(address: str, delimiters: str, *, parent_matches: bool) -> Iterator[tuple[str, bool]]:
+def keys(address: str, delimiters: str, *, parent_matches: bool) -> list[tuple[str, bool]]:
     """What to look up, in transport(5)'s order; False beside a part, of which patterns are not asked.
 
     user+ext@domain, user@domain, domain, .parents (parents where parent_domain_matches_subdomains names
     transport_maps), ``*``.
     """
-    yield address, True
+    found = [(address, True)]
     local, _, domain = address.rpartition("@")
-    user, extension = split_extension(local, delimiters)
-    if extension is not None:
-        yield f"{user}@{domain}", False
+    if delimiters:
+        user, extension = split_extension(local, delimiters)
+        if extension is not None:
+            found.append((f"{user}@{domain}", False))
     name = domain
     while name:
-        yield name, False
+        found.append((name, False))
         dot = name.find(".", 1)
         if dot < 0:
             break
         name = name[dot + 1 if parent_matches else dot :]
-    yield "*", True
+    found.append(("*", True))
+    return found
 
 
 async def find_entry(maps: Maps, address: str, delimiters: str, *, parent_matches: bool) -> str | None:
     """The entry of transport_maps for an address in internal form, or None.  TableTrouble where a table cannot say."""
     for key, whole in keys(address, delimiters, parent_matches=parent_matches):
-        answer = maps.lookup(key, whole=whole)
+        answer = maps.lookup(key) if whole else maps.lookup_part(key)
         value = answer if answer is None or isinstance(answer, str) else await answer
         if value is not None:
             return value

@@ -202,10 +202,10 @@ def mail_from(envelope: Envelope, size: int, features: Features, *, quoted: bool
     if features.has("SMTPUTF8") and envelope.smtputf8:
         words.append("SMTPUTF8")
     if features.has("DSN"):
-        if envelope.ret:
-            words.append(f"RET={envelope.ret}")
         if envelope.envid:
             words.append(f"ENVID={format_xtext(envelope.envid)}")
+        if envelope.ret:
+            words.append(f"RET={envelope.ret}")
     return _line(" ".join(words))
 
 
@@ -216,14 +216,14 @@ def rcpt_to(recipient: Recipient, features: Features, *, quoted: bool = True) ->
     """RCPT TO with the parameters that the server offers."""
     words = [f"RCPT TO:<{_path(recipient.address, quoted)}>"]
     if features.has("DSN"):
+        if recipient.orcpt:
+            kind, _, address = recipient.orcpt.partition(";")
+            words.append(f"ORCPT={kind};{format_xtext(address)}")
         if recipient.notify & Notify.NEVER.value:
             words.append("NOTIFY=NEVER")
         elif recipient.notify:
             asked = (word for bit, word in _NOTIFY_WORDS if recipient.notify & bit.value)
             words.append(f"NOTIFY={','.join(asked)}")
-        if recipient.orcpt:
-            kind, _, address = recipient.orcpt.partition(";")
-            words.append(f"ORCPT={kind};{format_xtext(address)}")
     return _line(" ".join(words))
 
 

@@ -86,11 +86,21 @@ class Deliveries:
             self._spawn(partial(self._run, turn))
 
     def _redirect(self, entry: Entry, pending: tuple[int, ...]) -> tuple[int, ...]:
-        """One copy goes to the REDIRECT address; the other recipients are done without a word.  access(5)"""
-        for place in pending[1:]:
-            entry.fresh.append(Result(place, REDIRECTED))
-            entry.state.outcomes[place] = REDIRECTED
-        return pending[:1]
+        """One copy goes to the REDIRECT address; the other recipients are done without a word.  access(5)
+
+        The copy is that of the recipient whose domain and name sort first, as qmgr_message.c has them by then.
+        """
+
+        def order(place: int) -> tuple[str, str]:
+            name, _, domain = entry.recipient(place).address.lower().rpartition("@")
+            return domain, name
+
+        first = min(pending, key=order, default=-1)
+        for place in pending:
+            if place != first:
+                entry.fresh.append(Result(place, REDIRECTED))
+                entry.state.outcomes[place] = REDIRECTED
+        return tuple(place for place in pending if place == first)
 
     # -- where to -----------------------------------------------------------------------------------------------
 

@@ -175,7 +175,7 @@ def _in_forms(text: str, form: Form, *, whole: bool = False, extension: str = ""
 
 def _has_any(address: str, delimiters: str) -> bool:
     """Could there be an extension?"""
-    return any(map(address.__contains__, delimiters)) if delimiters else False
+    return any(map(address.__contains__, delimiters))
 
 
 class Maps:
@@ -203,14 +203,27 @@ class Maps:
         tables = self._tables if whole else self._fixed
         for table in tables:
             answer = table.lookup(key)
-            if answer is None:
-                continue
-            if answer.__class__ is not str:
-                return self._wait(answer, tables, tables.index(table), key)
-            if not answer:
-                raise self._empty(table, key)
-            return answer
+            if answer is not None:
+                return self._found(answer, tables, table, key)
         return None
+
+    def lookup_part(self, key: str) -> Answer:
+        """The same for a part of something, which only tables of fixed strings are asked for."""
+        if not key:
+            return None
+        for table in self._fixed:
+            answer = table.lookup(key)
+            if answer is not None:
+                return self._found(answer, self._fixed, table, key)
+        return None
+
+    def _found(self, answer: Answer, tables: tuple[Table, ...], table: Table, key: str) -> Answer:
+        """What a table said, or goes on from a table that has to wait."""
+        if not isinstance(answer, str):
+            return self._wait(answer, tables, tables.index(table), key)
+        if not answer:
+            raise self._empty(table, key)
+        return answer
 
     async def _wait(self, answer: Answer, tables: tuple[Table, ...], at: int, key: str) -> str | None:
         """Go on from a table that has to wait."""
@@ -258,8 +271,26 @@ class Maps:
         `delimiters` is recipient_delimiter.  `is_local` is asked of the domain, and only when the whole address was
         not found; without it the domain counts as not local.
         """
-        if ways is ADDRESS_MAP and _PLAIN.match(address) and not _has_any(address, delimiters):
-            return await self._find_plain(address, is_local)
+        if ways is not ADDRESS_MAP or not _PLAIN.match(address) or (delimiters and _has_any(address, delimiters)):
+            return await self._find_any(address, delimiters, ways, is_local, form)
+        # the usual address: no extension, nothing to quote, three keys at most
+        answer = self.lookup(address)
+        value = answer if answer is None or isinstance(answer, str) else await answer
+        if value is None:
+            user, _, domain = address.partition("@")
+            local = is_local(domain) if is_local is not None else False
+            if local if isinstance(local, bool) else await local:
+                answer = self.lookup_part(user)
+                value = answer if answer is None or isinstance(answer, str) else await answer
+            if value is None:
+                answer = self.lookup_part("@" + domain)
+                value = answer if answer is None or isinstance(answer, str) else await answer
+        return None if value is None else (value, "")
+
+    async def _find_any(
+        self, address: str, delimiters: str, ways: Way, is_local: IsLocal | None, form: Form
+    ) -> tuple[str, str] | None:
+        """The same for every address."""
         found = await self.find_first(_whole_keys(address, delimiters, ways, form))
         if found is not None or "@" not in address:
             return found
@@ -269,27 +300,10 @@ class Maps:
                 ways &= ~_IF_LOCAL
         return await self.find_first(_part_keys(address, delimiters, ways, form))
 
-    async def _find_plain(self, address: str, is_local: IsLocal | None) -> tuple[str, str] | None:
-        """The same for the usual address: no extension, nothing to quote.  Three keys at most."""
-        answer = self.lookup(address)
-        value = answer if answer is None or isinstance(answer, str) else await answer
-        if value is not None:
-            return value, ""
-        user, _, domain = address.partition("@")
-        local = is_local(domain) if is_local is not None else False
-        if local if isinstance(local, bool) else await local:
-            answer = self.lookup(user, whole=False)
-            value = answer if answer is None or isinstance(answer, str) else await answer
-            if value is not None:
-                return value, ""
-        answer = self.lookup("@" + domain, whole=False)
-        value = answer if answer is None or isinstance(answer, str) else await answer
-        return None if value is None else (value, "")
-
     async def find_first(self, keys: Iterator[Key]) -> tuple[str, str] | None:
         """The value of the first key that is known, and the extension that goes with that key."""
         for key in keys:
-            answer = self.lookup(key.text, whole=key.whole)
+            answer = self.lookup(key.text) if key.whole else self.lookup_part(key.text)
             if answer is None:
                 continue
             value = answer if isinstance(answer, str) else await answer

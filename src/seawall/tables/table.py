@@ -51,7 +51,7 @@ class Table(Protocol):
         only of the first kind: ``user@`` is no address that a pattern was written for.  DICT_FLAG_FIXED"""
         ...
 
-    def lookup(self, key: str) -> Answer:
+    def lookup(self, key: str, /) -> Answer:
         """The value for `key`.  TableTrouble where the table cannot say."""
         ...
 

@@ -121,7 +121,6 @@ class WatchedTable:
 
     __slots__ = (
         "_contents",
-        "_find",
         "_fresh",
         "_opens",
         "_stamps",
@@ -130,6 +129,7 @@ class WatchedTable:
         "_unavailable_to",
         "_warn",
         "fixed",
+        "lookup",
         "name",
         "paths",
         "read",
@@ -147,15 +147,13 @@ class WatchedTable:
         self._opens = opens
         self._trouble: str | None = "not read yet"
         self._contents: Contents | None = None
-        self._find: Find = self._unavailable
+        self.lookup: Find = self._unavailable
+        """The value for a key.  TableTrouble where the file could not be read yet.  Ask it anew each time: it changes
+        with the file."""
         self._stamps: tuple[Stamp, ...] = ()
         self._fresh = False
         self._thread: threading.Thread | None = None
         self._load_patiently()
-
-    def lookup(self, key: str) -> Answer:
-        """The value for `key`.  TableTrouble where the file could not be read yet."""
-        return self._find(key)
 
     @property
     def entries(self) -> Mapping[str, str] | None:
@@ -195,7 +193,7 @@ class WatchedTable:
         except TableTrouble as error:
             self._keep_old(error.reason)
         else:
-            self._contents, self._find, self._trouble = contents, contents.find, None
+            self._contents, self.lookup, self._trouble = contents, contents.find, None
         self._stamps = stamps
         self._fresh = any(_is_fresh(found[3]) for found in stamps if found)
         return True

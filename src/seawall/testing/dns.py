@@ -54,6 +54,9 @@ class _Datagrams(asyncio.DatagramProtocol):
                 self._transport.sendto(reply, addr)
 
 
+PORTS_TRIED = 20
+
+
 class FakeServer:
     """Answers UDP and TCP at one port of 127.0.0.1, as `replies` says.  Keeps what it was asked in `queries`."""
 
@@ -70,13 +73,21 @@ class FakeServer:
         return self._replies(query, by_tcp)
 
     async def __aenter__(self) -> FakeServer:
+        for _ in range(PORTS_TRIED):
+            try:
+                await self._listen()
+                return self
+            except OSError:  # free for TCP, taken for UDP
+                await self.__aexit__()
+        raise OSError("no port is free for both TCP and UDP")
+
+    async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         self._tcp = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = int(self._tcp.sockets[0].getsockname()[1])
         self._udp, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self), local_addr=("127.0.0.1", self.port)
         )
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._udp is not None:

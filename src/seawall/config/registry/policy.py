@@ -34,12 +34,13 @@ PARAMETERS = (
     raw(
         "default_rbl_reply",
         "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}",
+        "What a client on a DNS list is told.",
         low=1,
     ),
     number("defer_code", "450", "The code of defer."),
     number("invalid_hostname_reject_code", "501", "The code of reject_invalid_helo_hostname."),
     text("maps_rbl_domains"),
-    number("maps_rbl_reject_code", "554"),
+    number("maps_rbl_reject_code", "554", "The code of reject_rbl_client and reject_rhsbl_*."),
     number("multi_recipient_bounce_reject_code", "550", "The code of reject_multi_recipient_bounce."),
     number("non_fqdn_reject_code", "504", "The code of reject_non_fqdn_helo_hostname, _sender and _recipient."),
     text(
@@ -49,7 +50,7 @@ PARAMETERS = (
     ),
     text("permit_mx_backup_networks", "", "Networks whose primary MX hosts permit_mx_backup trusts."),
     number("plaintext_reject_code", "450", "The code of reject_plaintext_session."),
-    text("rbl_reply_maps", ""),
+    text("rbl_reply_maps", "", "What clients on single DNS lists are told, by list."),
     number("reject_code", "554", "The code of reject."),
     text(
         "reject_tempfail_action", "defer_if_permit", "What a temporary failure of a reject_unknown check does.", low=1
@@ -65,6 +66,7 @@ PARAMETERS = (
     raw(
         "smtpd_expansion_filter",
         "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+        "Characters of a client's words that a DNS list's reply may hold.",
         low=1,
     ),
     text("smtpd_helo_restrictions", "", "What is asked at HELO and EHLO."),

@@ -35,7 +35,7 @@ PARAMETERS = (
     time("default_transport_rate_delay", "0s"),
     text("defer_transports", "", "Transports whose mail waits until it is flushed."),
     flag("destination_concurrency_feedback_debug", "no"),
-    text("fast_flush_domains", "$relay_domains"),
+    text("fast_flush_domains", "$relay_domains", "Domains whose waiting mail ETRN may ask for."),
     time("fast_flush_purge_time", "7d", low=1, unit="d"),
     time("fast_flush_refresh_time", "12h", low=1, unit="h"),
     number("hash_queue_depth", "1", low=1),
