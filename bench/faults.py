@@ -41,7 +41,7 @@ PATIENCE = 90.0
 """Seconds in which everything must be in order again."""
 
 CONFIGURATION = (
-    "seawall_workers = 2\nvirtual_mailbox_maps = inline:{ "
+    "seawall_workers = 2\nminimal_backoff_time = 1s\nqueue_run_delay = 1s\nvirtual_mailbox_maps = inline:{ "
     + " ".join(f"{{ {box}@example.com = {box}/ }}" for box in BOXES)
     + " }\n"
 )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from seawall.eager import result_now, run_eagerly
+from seawall.eager import now_or_later, result_now, run_eagerly
 
 
 async def add(left: int, right: int) -> int:
@@ -81,3 +81,16 @@ def test_result_now_refuses_what_would_have_to_wait() -> None:
 
     with pytest.raises(RuntimeError):
         result_now(wait())
+
+
+async def test_an_answer_comes_now_or_as_what_is_left_to_wait_for() -> None:
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def later() -> int:
+        return 40 + await future
+
+    assert now_or_later(add(1, 2)) == 3
+    answer = now_or_later(later())
+    future.set_result(2)
+    assert not isinstance(answer, int)
+    assert await answer == 42

@@ -92,6 +92,15 @@ async def test_a_command_gets_the_message_as_its_user(world: World) -> None:
     )
 
 
+async def test_the_original_recipient_is_not_told_where_that_is_off(world: World) -> None:
+    ann = world.users["ann"]
+    if ann.uid == 0:
+        return
+    agent = world.agent("enable_original_recipient = no\n", with_pipe(world, f"cat > {ann.home}/got", "O"))
+    await agent.deliver(job("Zoe@v.example", transport="run", original="z@v.example"))
+    assert Path(ann.home, "got").read_bytes() == BODY
+
+
 async def test_dots_and_from_lines_are_escaped_where_flags_ask_for_it(world: World) -> None:
     ann = world.users["ann"]
     agent = world.agent(master_cf=with_pipe(world, f"cat > {ann.home}/got", ".B"))

@@ -1,6 +1,6 @@
 import pytest
 
-from seawall.routing.transports import apply_entry, keys
+from seawall.routing.transports import apply_entry, domain_keys, user_keys
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,16 @@ def test_a_transport_without_next_hop_puts_the_domain_back() -> None:
 
 
 def test_keys_come_in_the_order_of_transport_5() -> None:
-    found = [key for key, _ in keys("bob+x@a.b.example", "+", parent_matches=False)]
-    assert found == ["bob+x@a.b.example", "bob@a.b.example", "a.b.example", ".b.example", ".example", "*"]
+    assert user_keys("bob+x@a.b.example", "+") == [("bob@a.b.example", False)]
+    assert user_keys("bob@a.b.example", "+") == []
+    found = [key for key, _ in domain_keys("a.b.example", parent_matches=False)]
+    assert found == ["a.b.example", ".b.example", ".example", "*"]
 
 
 def test_parents_have_no_dot_where_they_match_subdomains() -> None:
-    found = [key for key, _ in keys("bob@a.b.example", "", parent_matches=True)]
-    assert found == ["bob@a.b.example", "a.b.example", "b.example", "example", "*"]
+    found = [key for key, _ in domain_keys("a.b.example", parent_matches=True)]
+    assert found == ["a.b.example", "b.example", "example", "*"]
 
 
-def test_patterns_are_asked_of_the_whole_address_only() -> None:
-    assert [key for key, whole in keys("bob@a.example", "", parent_matches=False) if whole] == ["bob@a.example", "*"]
+def test_patterns_are_asked_of_no_part_of_an_address() -> None:
+    assert [key for key, whole in domain_keys("a.example", parent_matches=False) if whole] == ["*"]

@@ -168,3 +168,16 @@ async def test_a_delivery_process_that_dies_defers_what_it_had() -> None:
     assert all(isinstance(outcome, Deferred) for outcome in outcomes)
     assert len(outcomes) == 2
     assert not link.is_linked
+
+
+async def test_a_job_is_given_to_the_successor_of_a_process_that_died_but_only_once() -> None:
+    link = JobLink()
+    asking = asyncio.ensure_future(link.deliver(job_of(message(Content(b"x"), 2))))
+    for number in range(2):
+        assert not asking.done()
+        ours, theirs = pair()
+        link.renew(ours)
+        theirs.setblocking(True)
+        assert await asyncio.to_thread(theirs.recv, 1 << 18), f"process {number} has the job"
+        theirs.close()
+    assert [outcome.text for outcome in (await asking).outcomes] == ["delivery process ended before it answered"] * 2

@@ -1,5 +1,6 @@
 """Mailboxes that Dovecot keeps: mailbox_transport and its kin lead out of local(8) to an LMTP server."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -127,3 +128,17 @@ def test_mail_waits_while_dovecot_is_away(site: BoxSite) -> None:
     site.start()
     site.accepted("ann@good.example", "alice@pop.cape.com", "patient")
     site.said("status=deferred (connect to pop.cape.com[private/not-there]: No such file or directory)")
+
+
+def test_a_new_queue_manager_relays_as_well_also_after_a_reload(site: BoxSite) -> None:
+    site.lay_out(MAIN_CF + "mailbox_transport = lmtp:unix:private/dovecot-lmtp\n", {"aliases": ALIASES})
+    site.start()
+    (before,) = site.children("queue_manager")
+    site.kill(before)
+    until(lambda: set(site.children("queue_manager")) - {before}, "there is a new one")
+    site.accepted("ann@good.example", "alice@pop.cape.com", "after its end")
+    has(site, "alice", "after its end")
+    site.kill(site.pid, signal.SIGHUP)
+    site.said("reload: the new configuration is in use")
+    site.accepted("ann@good.example", "alice@pop.cape.com", "after the reload")
+    has(site, "alice", "after the reload")

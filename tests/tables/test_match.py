@@ -166,3 +166,23 @@ def test_a_failing_table_is_trouble() -> None:
 def test_an_unknown_type_is_told_when_the_list_is_made() -> None:
     with pytest.raises(TableUnsupported, match="ldap"):
         Tables().string_list("ldap:/etc/x")
+
+
+def test_neighbours_that_decide_alike_are_one_and_their_order_with_others_stays() -> None:
+    value = "a.example, 10.0.0.0/8, !10.1.0.0/16, b.example, !x.example, inline:{x.example=y, 10.1=z}, 0.0.0.0/0"
+    found = {
+        key: in_addresses(value, *key)
+        for key in (("a.example", "192.0.2.1"), ("x.example", "10.1.0.1"), ("x.example", "11.0.0.1"))
+    }
+    assert found == {
+        ("a.example", "192.0.2.1"): True,
+        ("x.example", "10.1.0.1"): True,
+        ("x.example", "11.0.0.1"): False,
+    }
+    assert in_addresses("!10.1.0.0/16, 10.0.0.0/8", "", "10.1.0.1") is False
+
+
+def test_dots_side_by_side_hide_no_parent() -> None:
+    assert in_domains("b", "a..b", parents=True)
+    assert in_domains(".b", "a..b")
+    assert not in_domains("b", ".b", parents=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seawall.tables.registry import INSTEAD, TYPES, Tables
-from seawall.tables.system import is_local
+from seawall.tables.system import is_local, users_of
 from seawall.tables.table import TableUnsupported, Use
 from seawall.tables.words import split_words, unbrace
 
@@ -76,3 +76,15 @@ def test_words_are_held_together_by_braces() -> None:
     assert split_words("a} b") == ["a}", "b"]
     assert unbrace("{ a {b} }") == "a {b}"
     assert unbrace("{a}b") is None
+
+
+def test_users_are_read_from_the_file_as_the_library_reads_it() -> None:
+    text = "# c\n\nroot:x:0:0:root:/root:/bin/sh\nann:x:007:8::/home/ann:\nroot:x:9:9:other:/:/\n"
+    assert users_of(text) == {"root": "root:x:0:0:root:/root:/bin/sh", "ann": "ann:x:7:8::/home/ann:"}
+
+
+@pytest.mark.parametrize(
+    "line", ["+::::::", "+@netgroup", " ann:x:1:1:::", "ann:x:1", "ann:x:-1:1:::", "ann:x:1:1::\0:"]
+)
+def test_a_file_with_a_line_of_another_kind_is_left_to_the_library(line: str) -> None:
+    assert users_of(f"root:x:0:0:root:/root:/bin/sh\n{line}\n") is None

@@ -67,7 +67,7 @@ class Order:
 def fold(text: str) -> list[str]:
     """`text` in lines of at most WIDTH columns where blanks allow it; all but the first are indented.  line_wrap(3)"""
     lines: list[str] = []
-    rest, width, indent = _UNPRINTABLE.sub("?", text), WIDTH, ""
+    rest, width, indent = _UNPRINTABLE.sub("?", text).rstrip(), WIDTH, ""
     while len(rest) > width:
         at = rest.rfind(" ", 0, width + 1)
         if at <= 0:
@@ -212,7 +212,7 @@ def _recipient_status(order: Order, fate: Fate, name: str) -> list[str]:
     if outcome.remote_mta:
         lines.append(f"Remote-MTA: dns; {outcome.remote_mta}")
     if outcome.diagnostic:
-        lines += fold(f"Diagnostic-Code: smtp; {outcome.diagnostic}")
+        lines += fold(f"Diagnostic-Code: {'smtp' if outcome.remote_mta else 'x-unix'}; {outcome.diagnostic}")
     else:
         lines += fold(f"Diagnostic-Code: X-{name}; {_reason(fate)}")
     if order.retry_until:

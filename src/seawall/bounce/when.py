@@ -121,9 +121,9 @@ class Reporting:
 
     # -- who is told -------------------------------------------------------------------------------------------
 
-    def failures(self, message: Message, fates: Fates) -> tuple[Report, ...]:
-        """Reports for recipients that are given up."""
-        rules, sender = self._rules, message.envelope.sender
+    def failures(self, message: Message, fates: Fates, tell: str = "") -> tuple[Report, ...]:
+        """Reports for recipients that are given up; `tell` is who hears of them in the sender's place."""
+        rules, sender = self._rules, tell or message.envelope.sender
         if sender.lower() == rules.double_bounce.lower():
             self._journal.write(NoticeDiscarded(at=self._clock.now(), queue_id=message.queue_id))
             return ()
@@ -135,7 +135,7 @@ class Reporting:
         if not told:
             return ()
         full = message.envelope.ret != Ret.HDRS.value
-        reports = [self._to_sender(Kind.FAILURE, message, told, full=full)]
+        reports = [self._to_sender(Kind.FAILURE, message, told, full=full, tell=tell)]
         if "bounce" in rules.classes:
             reports.append(self._notice(Kind.FAILURE, message, told, rules.bounce_notice, full=False))
         return tuple(reports)
@@ -167,8 +167,9 @@ class Reporting:
 
     # -- the report --------------------------------------------------------------------------------------------
 
-    def _to_sender(self, kind: Kind, message: Message, fates: Fates, *, full: bool) -> Report:
-        return self._report(kind, message, fates, ("", message.envelope.sender), full=full, for_postmaster=False)
+    def _to_sender(self, kind: Kind, message: Message, fates: Fates, *, full: bool, tell: str = "") -> Report:
+        pair = ("", tell or message.envelope.sender)
+        return self._report(kind, message, fates, pair, full=full, for_postmaster=False)
 
     def _notice(self, kind: Kind, message: Message, fates: Fates, recipient: str, *, full: bool) -> Report:
         pair = (self._rules.double_bounce, recipient)

@@ -102,7 +102,7 @@ async def _owner_of(work: Work, name: str) -> str | None:
     return await work.parts.routing.rewrite(owner)
 
 
-async def fail_to_owner(work: Work, point: Point, status: str, text: str) -> bool:
+async def fail_to_owner(work: Work, point: Point, status: str, text: str, diagnostic: str = "") -> bool:
     """Note a failure that the owner of an alias hears of, where it has one, and not the sender.
 
     So it is where there will be no new message with the owner as its sender: at a command, a file, a loop.
@@ -115,7 +115,8 @@ async def fail_to_owner(work: Work, point: Point, status: str, text: str) -> boo
     except TableTrouble as trouble:
         work.warn(str(trouble))
         return work.fail(point, *UNAVAILABLE)
-    if owner is None:
-        return work.fail(point, status, text)
-    outcome = failed(status, text, work.parts.service)
-    return work.tell(replace(point, orcpt="", original=""), msgspec.structs.replace(outcome, tell=owner))
+    outcome = msgspec.structs.replace(failed(status, text, work.parts.service), diagnostic=diagnostic)
+    if owner is not None:
+        final = replace(point, orcpt="", original="").as_recipient()
+        outcome = msgspec.structs.replace(outcome, tell=owner, final=final)
+    return work.tell(point, outcome)

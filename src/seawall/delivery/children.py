@@ -8,7 +8,7 @@ import itertools
 import os
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -45,6 +45,20 @@ class Children:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Ended]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_lost: Callable[[], None] | None = None
+
+    def watch(self, on_lost: Callable[[], None]) -> None:
+        """Call `on_lost` when the spawner is gone: a process that has threads cannot start another."""
+        self._on_lost = on_lost
+        self._listen()
+
+    def _listen(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._link.setblocking(False)
+            loop.add_reader(self._link.fileno(), self._heard)
+        return loop
 
     async def run(self, command: RunCommand, message: Iterable[bytes]) -> Ending:
         """Run a command with `message` as its input.  `command.number` is set here.  Raises ChildTrouble, OSError."""
@@ -76,11 +90,7 @@ class Children:
         data = msgspec.msgpack.encode(request)
         if len(data) > REQUEST_LIMIT:
             raise ChildTrouble("command and environment are too long")
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._link.setblocking(False)
-            loop.add_reader(self._link.fileno(), self._heard)
+        loop = self._listen()
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         answer: asyncio.Future[Ended] = loop.create_future()
         self._waiting[request.number] = answer
@@ -127,6 +137,8 @@ class Children:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ChildTrouble("the spawner is gone"))
+        if self._on_lost is not None:
+            self._on_lost()
 
     def close(self) -> None:
         """Let the spawner go; it ends."""

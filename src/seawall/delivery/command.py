@@ -48,23 +48,23 @@ def printable(output: bytes) -> str:
     return "".join(letter if letter.isprintable() else "_" for letter in text)
 
 
-def judge(ending: Ending, command: str) -> tuple[str, str] | None:
-    """(status, text) of a command that failed, None for success."""
+def judge(ending: Ending, command: str) -> tuple[str, str, str] | None:
+    """(status, text, diagnostic) of a command that failed, None for success."""
     output = printable(ending.output)
     tail = f". Command output: {output}" if output else ""
     if ending.timed_out:
-        return "5.3.0", f'Command time limit exceeded: "{command}"{tail}'
+        return "5.3.0", f'Command time limit exceeded: "{command}"{tail}', output
     if ending.signal:
-        return "4.3.0", f'Command died with signal {ending.signal}: "{command}"{tail}'
+        return "4.3.0", f'Command died with signal {ending.signal}: "{command}"{tail}', output
     if ending.code == 0:
         return None
     chosen = _STATUS_TEXT.match(output)
     if chosen is not None and not chosen.group(1).startswith("2"):
-        return chosen.group(1), chosen.group(2) or ""
+        return chosen.group(1), chosen.group(2) or "", chosen.group(2) or ""
     if ending.code in EXITS:
         status, text = EXITS[ending.code]
-        return status, text + tail
-    return "5.3.0", f'Command died with status {ending.code}: "{command}"{tail}'
+        return status, text + tail, output or text
+    return "5.3.0", f'Command died with status {ending.code}: "{command}"{tail}', output
 
 
 def command_environment(work: Work, point: Point) -> dict[str, str]:

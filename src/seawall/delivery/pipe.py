@@ -124,6 +124,7 @@ class PipeDelivery:
         self._seconds = settings.seconds("command_time_limit")
         self._delimiters = settings.text("recipient_delimiter")
         self._export = settings.words("export_environment")
+        self._original_header = settings.flag("enable_original_recipient")
 
     async def deliver(self, job: Job) -> Delivery:
         """Run the command once for all recipients of the job; the flags ``D`` and ``O`` allow only one at a time."""
@@ -166,7 +167,8 @@ class PipeDelivery:
             return failed("4.3.0", f"Delivery failed: {trouble}", self.name)
         verdict = judge(ending, words[0])
         if verdict is not None:
-            return failed(*verdict, self.name)
+            status, text, diagnostic = verdict
+            return msgspec.structs.replace(failed(status, text, self.name), diagnostic=diagnostic)
         return delivered(f"delivered via {self.name} service", self.name)
 
     def _message(self, job: Job, recipient: Recipient) -> Iterator[bytes]:
@@ -175,7 +177,7 @@ class PipeDelivery:
         head = from_line(sender, self._clock.now()) if "F" in flags else b""
         if "R" in flags:
             head += delivery_headers(sender, "", "")
-        if "O" in flags and recipient.original:
+        if "O" in flags and recipient.original and self._original_header:
             head += f"X-Original-To: {quote_local(recipient.original)}\n".encode("utf-8", "surrogateescape")
         if "D" in flags:
             head += f"Delivered-To: {quote_local(recipient.address)}\n".encode("utf-8", "surrogateescape")

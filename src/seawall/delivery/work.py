@@ -126,7 +126,7 @@ class Work:
 
     def tell(self, point: Point, outcome: Outcome) -> bool:
         """Note an outcome; True where it defers."""
-        if point.address != self.recipient.address:
+        if point.address != self.recipient.address and outcome.final is None:
             outcome = msgspec.structs.replace(outcome, final=point.as_recipient())
         self.told.append(outcome)
         return isinstance(outcome, Deferred)

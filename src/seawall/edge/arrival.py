@@ -17,7 +17,8 @@ from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt, NameStatus
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Command
-from seawall.smtp.server import OUT_OF_STEP, Server, format_reply
+from seawall.smtp.replies import format_reply
+from seawall.smtp.server import OUT_OF_STEP, Server
 from seawall.tls import TlsServer
 
 if TYPE_CHECKING:
@@ -108,14 +109,13 @@ class Arrival(Telling):
             self._greet()
 
     def _learn_addresses(self) -> None:
-        attempt = self.attempt
-        transport = self.transport
-        peer = transport.get_extra_info("peername") if transport is not None else None
-        here = transport.get_extra_info("sockname") if transport is not None else None
-        if isinstance(peer, tuple):
-            attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])
-        if isinstance(here, tuple):
-            attempt.server_address, attempt.server_port = _plain_address(here[0]), str(here[1])
+        attempt, transport = self.attempt, self.transport
+        if transport is not None:
+            peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            if isinstance(peer, tuple):
+                attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])
+            if isinstance(here, tuple):
+                attempt.server_address, attempt.server_port = _plain_address(here[0]), str(here[1])
         attempt.stress = self.profile.stress
         self.client_address = attempt.address
         self.client_port = attempt.port if self.profile.port_logging else ""
@@ -306,6 +306,8 @@ class Arrival(Telling):
 
 def _plain_address(address: str) -> str:
     """An IPv4 address that came by an IPv6 socket as IPv4, and no scope.  smtpd_peer(3)"""
+    if ":" not in address:
+        return address
     if address.startswith("::ffff:") and "." in address:
         return address[7:]
     return address.partition("%")[0]

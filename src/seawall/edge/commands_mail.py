@@ -13,12 +13,13 @@ from seawall.mail.reply import Reply
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Etrn, Mail, Rcpt, Vrfy
 from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, is_plain, printable
+from seawall.smtp.replies import ready
 
 if TYPE_CHECKING:
     from seawall.edge.session import Session
 
-SENDER_OK = Reply(250, "2.1.0", "Ok")
-RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
+SENDER_OK = ready(250, "2.1.0", "Ok")
+RECIPIENT_OK = ready(250, "2.1.5", "Ok")
 NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
 TOO_MANY = Reply(452, "4.5.3", "Error: too many recipients")
 FLUSHING = Reply(250, "", "Queuing started")
@@ -90,7 +91,7 @@ def _illegal(session: Session, argument: str, command: str, reply: Reply) -> Rep
     return reply
 
 
-async def rcpt(session: Session, event: Rcpt) -> Reply | None:
+def rcpt(session: Session, event: Rcpt) -> Reply | Work | None:
     """One recipient: everything that was put off is judged now."""
     transaction = session.transaction
     if transaction is None:
@@ -106,19 +107,43 @@ async def rcpt(session: Session, event: Rcpt) -> Reply | None:
     recipient = event.recipient
     if rules.strict_smtputf8 and not attempt.smtputf8 and not recipient.isascii():
         return DECLARE_UTF8
-    if session.naming is not None:
-        await session.know()
-    if not is_plain(recipient) and await _is_malformed(session, recipient):
-        return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
+    if session.naming is not None or not is_plain(recipient):
+        return _rcpt_looked_at(session, event, transaction)
     attempt.where = "RCPT"
     attempt.recipient = recipient
     answer = edge.judge.rcpt(attempt)
-    verdict = answer if isinstance(answer, Verdict) else await answer
+    if isinstance(answer, Verdict) and answer.act is Act.REJECT:
+        return _rejected(session, transaction, answer)
+    return _rcpt_judged(session, event, transaction, answer)
+
+
+async def _rcpt_looked_at(session: Session, event: Rcpt, transaction: Transaction) -> Reply | None:
+    """A recipient of a client whose name is not known yet, or one that routing may have to look at."""
+    await session.know()
+    recipient = event.recipient
+    if not is_plain(recipient) and await _is_malformed(session, recipient):
+        return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
+    attempt = session.attempt
+    attempt.where = "RCPT"
+    attempt.recipient = recipient
+    return await _rcpt_judged(session, event, transaction, session.edge.judge.rcpt(attempt))
+
+
+def _rejected(session: Session, transaction: Transaction, verdict: Verdict) -> Reply | None:
+    attempt = session.attempt
     if attempt.remarks:
         session.pass_on_remarks(attempt, verdict)
+    attempt.recipient = transaction.first_recipient
+    return session.refusal(verdict)
+
+
+async def _rcpt_judged(session: Session, event: Rcpt, transaction: Transaction, answer: Any) -> Reply | None:
+    verdict = answer if isinstance(answer, Verdict) else await answer
     if verdict.act is Act.REJECT:
-        attempt.recipient = transaction.first_recipient
-        return session.refusal(verdict)
+        return _rejected(session, transaction, verdict)
+    attempt = session.attempt
+    if attempt.remarks:
+        session.pass_on_remarks(attempt, verdict)
     if transaction.reception is None:
         trouble = await _open(session, transaction)
         if trouble is not None:

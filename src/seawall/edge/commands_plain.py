@@ -11,12 +11,13 @@ from seawall.mail.reply import Reply
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.commands import COMMAND_LIST
 from seawall.smtp.events import Ehlo, Helo, Help, Noop, Note, Quit, Refused, Rset, StartTls
+from seawall.smtp.replies import ready
 
 if TYPE_CHECKING:
     from seawall.edge.session import Session
 
-OK = Reply(250, "2.0.0", "Ok")
-BYE = Reply(221, "2.0.0", "Bye")
+OK = ready(250, "2.0.0", "Ok")
+BYE = ready(221, "2.0.0", "Bye")
 HELP = Reply(214, "2.0.0", f"Commands: {COMMAND_LIST}")
 READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 NO_TLS = Reply(454, "4.7.0", "TLS not available due to local problem")
@@ -53,7 +54,6 @@ def _accept(session: Session, event: Helo) -> Reply:
     edge = session.edge
     session.forget()
     if event.__class__ is not Ehlo:
-        session.prepared = edge.profile.helo_wire
         return edge.profile.helo_reply
     session.attempt.protocol = "ESMTP"
     engine = session.engine
@@ -61,8 +61,7 @@ def _accept(session: Session, event: Helo) -> Reply:
     if discarded and (words := without_silence(discarded)):
         session.write(Informed, message=f"discarding EHLO keywords: {' '.join(words)}")
     mechanisms = edge.mechanisms(session)
-    session.prepared = edge.profile.ehlo(discarded, mechanisms, engine.is_encrypted, session.traits)
-    return edge.profile.helo_reply
+    return edge.profile.ehlo(discarded, mechanisms, engine.is_encrypted, session.traits)
 
 
 def noop(session: Session, event: Noop) -> Reply:

@@ -39,3 +39,5 @@ HANDLERS: Mapping[type[events.Command], Handler] = MappingProxyType(
 
 CONTINUING = frozenset({events.ChunkRead, events.EndOfData, events.AuthLine})
 """Events that belong to a command that was counted already."""
+UNLIKE_OTHERS = CONTINUING | {events.Refused, events.Noop}
+"""Events that are not simply counted under their verb."""

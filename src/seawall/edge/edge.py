@@ -23,6 +23,11 @@ from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import parse_discarded
 
 
+HOLD = 0.002
+"""Seconds that replies wait for company where the command behind them has to wait; ours: most answers are there by then,
+and a client that sent more has no use for the first replies alone."""
+
+
 class Edge:
     """One configuration at work.  `session` is a protocol factory for a listener.
 
@@ -63,12 +68,25 @@ class Edge:
         self.sessions: set[Arrival] = set() if sessions is None else sessions
         """Those that are open."""
         self.is_draining = False
+        self._call_later = loop.call_later
+        self._held: list[Session] = []
         self.no_traits = Traits()
         """What nobody has who was not looked at yet."""
 
     def session(self) -> Session:
         """A protocol for one connection."""
         return Session(self)
+
+    def flush_soon(self, session: Session) -> None:
+        """What this session has said goes out with what it says next, or after HOLD seconds."""
+        if not self._held:
+            self._call_later(HOLD, self._flush_held)
+        self._held.append(session)
+
+    def _flush_held(self) -> None:
+        held, self._held = self._held, []
+        for session in held:
+            session.flush()
 
     def drain(self) -> None:
         """Take leave of every session that has no message under way, and of the others when theirs is done."""

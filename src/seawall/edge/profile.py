@@ -17,7 +17,7 @@ from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import SILENT, ehlo_lines, format_ehlo, parse_discarded
 from seawall.smtp.grammar import printable
 from seawall.smtp.rules import Rules
-from seawall.smtp.server import format_reply
+from seawall.smtp.replies import ReadyReply, format_reply, ready
 from seawall.tables.match import AddressList, DomainList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps
@@ -91,8 +91,7 @@ class Profile:
     limits: Limits
     lists: ClientLists
     banner: bytes
-    helo_reply: Reply
-    helo_wire: bytes
+    helo_reply: ReadyReply
     service: str
     stress: str
     delays_reject: bool
@@ -110,15 +109,19 @@ class Profile:
     tls_log_level: int
     requires_certificate: bool
     warnings: tuple[str, ...] = ()
-    _ehlo: dict[tuple[frozenset[str], tuple[str, ...], bool, bool, bool, bool], bytes] = field(default_factory=dict)
+    dresses: bool = False
+    """Refusals are changed before they are said: soft_bounce, smtpd_reject_footer."""
+    _ehlo: dict[tuple[frozenset[str], tuple[str, ...], bool, bool, bool, bool], ReadyReply] = field(default_factory=dict)
 
-    def ehlo(self, discarded: frozenset[str], mechanisms: tuple[str, ...], encrypted: bool, traits: Traits) -> bytes:
+    def ehlo(
+        self, discarded: frozenset[str], mechanisms: tuple[str, ...], encrypted: bool, traits: Traits
+    ) -> ReadyReply:
         """The reply to EHLO; made once for each kind of client."""
         key = (discarded, mechanisms, encrypted, traits.xclient, traits.xforward, traits.verp)
         made = self._ehlo.get(key)
         if made is None:
             rules = self.rules
-            made = self._ehlo[key] = format_ehlo(
+            wire = format_ehlo(
                 ehlo_lines(
                     rules.hostname,
                     discarded,
@@ -133,6 +136,7 @@ class Profile:
                     smtputf8=rules.smtputf8,
                 )
             )
+            made = self._ehlo[key] = ReadyReply(250, "", rules.hostname, wire)
         return made
 
 
@@ -148,7 +152,6 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
     rules = _rules(settings, tables, offers or wrapped, requires or wrapped)
     delays = settings.flag("smtpd_delay_reject")
     hostname = rules.hostname
-    helo = Reply(250, "", hostname)
     log_level = settings.text("smtpd_tls_loglevel")
     _, unknown = parse_discarded(settings.words("smtpd_discard_ehlo_keywords"))
     warnings += tuple(f'unknown EHLO keyword "{word}" in smtpd_discard_ehlo_keywords' for word in unknown)
@@ -157,8 +160,7 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
         limits=_limits(settings),
         lists=lists,
         banner=format_reply(Reply(220, "", settings.text("smtpd_banner"))),
-        helo_reply=helo,
-        helo_wire=format_reply(helo),
+        helo_reply=ready(250, "", hostname),
         service=settings.text("syslog_name") if settings.is_set("syslog_name") else "",
         stress=settings.text("stress"),
         delays_reject=delays,
@@ -175,6 +177,7 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
         tls_log_level=int(log_level) if log_level.isdigit() else 0,
         requires_certificate=requires and settings.flag("smtpd_tls_req_ccert"),
         warnings=warnings,
+        dresses=settings.flag("soft_bounce") or bool(settings.text("smtpd_reject_footer")),
     )
 
 
@@ -231,7 +234,7 @@ def _bare_newline(settings: Settings) -> BareNewline:
 def _rules(settings: Settings, tables: Tables, offers: bool, requires: bool) -> Rules:
     number, flag, text = settings.number, settings.flag, settings.text
     discarded, _ = parse_discarded(settings.words("smtpd_discard_ehlo_keywords"))
-    command_filter = text("smtpd_command_filter")
+    command_filter, noop_commands = text("smtpd_command_filter"), text("smtpd_noop_commands")
     return Rules(
         hostname=text("myhostname"),
         helo_required=flag("smtpd_helo_required"),
@@ -252,7 +255,7 @@ def _rules(settings: Settings, tables: Tables, offers: bool, requires: bool) -> 
         response_limit=number("smtpd_sasl_response_limit"),
         verp_filter=text("verp_delimiter_filter"),
         default_verp=text("default_verp_delimiters"),
-        is_noop=_member(tables, text("smtpd_noop_commands"), "smtpd_noop_commands"),
+        is_noop=_member(tables, noop_commands, "smtpd_noop_commands") if noop_commands.strip() else None,
         is_forbidden=_member(tables, text("smtpd_forbidden_commands"), "smtpd_forbidden_commands"),
         command_filter=_filter(tables.open(command_filter)) if command_filter else None,
     )

@@ -7,21 +7,22 @@ message that is written) the session is busy: nothing more is taken from the eng
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from seawall.eager import run_eagerly
 from seawall.edge.arrival import LOST, Arrival
-from seawall.edge.dispatch import CONTINUING, HANDLERS
+from seawall.edge.dispatch import CONTINUING, HANDLERS, UNLIKE_OTHERS
 from seawall.edge.transaction import Transaction
 from seawall.edge.wire import WAITING_LIMIT
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
 from seawall.policy.verdict import Verdict
-from seawall.smtp.commands import LISTED_NOOP, VERBS
+from seawall.smtp.commands import LISTED_NOOP, UNKNOWN, VERBS
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.events import NEED_DATA, Command, Content, EndOfData, Event, NeedData, Pipelined, Refused
-from seawall.smtp.server import format_reply
+from seawall.smtp.replies import format_reply
 from seawall.tables.table import TableTrouble
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ END_OF_MESSAGE = "END-OF-MESSAGE"
 TURN = 64
 """Events that one session may have before the others get their turn: some 2 ms of work (docs/design.md section 3)."""
 TIMEOUT, TOO_MANY_ERRORS = "timeout", "too many errors"
+LIMITED = frozenset(verb.name for verb in VERBS.values() if verb.is_limited)
+PLACES: Mapping[str, int] = MappingProxyType({name: place for place, name in enumerate((*VERBS, UNKNOWN))})
+"""Where a command stands in the disconnect line."""
 
 
 class Session(Arrival):
@@ -48,7 +52,6 @@ class Session(Arrival):
         "forwarded",
         "junk",
         "mechanism",
-        "prepared",
         "transaction",
     )
 
@@ -65,8 +68,6 @@ class Session(Arrival):
         self.exchange: Exchange | None = None
         self.mechanism = ""
         """The word of AUTH, safe to print."""
-        self.prepared: bytes | None = None
-        """The bytes of the reply that comes next, where they are ready."""
         self._begun: Command | None = None
         self._ends = False
 
@@ -105,8 +106,13 @@ class Session(Arrival):
 
     def _take(self, event: Event | NeedData) -> None:
         if isinstance(event, Command):
-            self._begin(event)
-            result = HANDLERS[event.__class__](self, event)
+            kind = event.__class__
+            if kind in UNLIKE_OTHERS:
+                self._begin(event)
+            else:
+                self.where = name = event.verb
+                self.counts[name] = self.counts.get(name, 0) + 1
+            result = HANDLERS[kind](self, event)
             if isinstance(result, Reply):
                 self.answer(event, result)
             elif result is not None:
@@ -126,7 +132,7 @@ class Session(Arrival):
             self.work()
 
     def _begin(self, event: Command) -> None:
-        """Count a command, and remember it as the place where something may go wrong."""
+        """Count a command that is not like others, and remember it as the place where something may go wrong."""
         if event.__class__ in CONTINUING or event is LISTED_NOOP:
             return
         name = event.verb
@@ -150,7 +156,8 @@ class Session(Arrival):
             self._failed(trouble)
             return
         if task is not None:
-            self.flush()
+            if self._out:
+                self.edge.flush_soon(self)
             task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[Reply | None]) -> None:
@@ -196,27 +203,25 @@ class Session(Arrival):
 
     def answer(self, event: Command | None, reply: Reply) -> None:
         """Reply to an event, count, slow down or hang up who makes too many errors."""
-        profile = self.profile
-        wire, self.prepared = self.prepared, None
         code = reply.code
-        if code >= 400 and (profile.soft_bounce or profile.footer is not None):
+        if code >= 400 and self.profile.dresses:
             reply = self.edge.dress(reply, self.attempt)
-            wire = None
-        wire = self.engine.send(reply, wire)
+        wire = self.engine.send(reply)
         self.last_code = code
         limits = self.limits
         slow = self.errors >= limits.soft_errors and limits.error_sleep > 0
         ends = self._ends or code == 421 or code == 521 or self.where == "QUIT"
         if event is not None:
-            self._count(event, reply)
-            ends = ends or (isinstance(event, Refused) and event.hangs_up)
+            self._count(event, code)
+            ends = ends or (event.__class__ is Refused and event.hangs_up)
         if slow:
             self.is_busy = True
             self.flush()
             asyncio.get_running_loop().call_later(limits.error_sleep, self._say_late, wire, ends)
             return
-        self.say(wire)
-        self._after_reply(ends)
+        self._out.append(wire)
+        if ends or self.errors >= limits.hard_errors or limits.per_request_deadline or self.edge.is_draining:
+            self._after_reply(ends)
 
     def _say_late(self, wire: bytes, ends: bool) -> None:
         self.is_busy = False
@@ -242,26 +247,25 @@ class Session(Arrival):
             if self.edge.is_draining and self.transaction is None:
                 self.farewell()
 
-    def _count(self, event: Command, reply: Reply) -> None:
+    def _count(self, event: Command, code: int) -> None:
         """An error, a success, or neither (354 and 334 leave that open)."""
         name = event.verb
         refused = False
-        if isinstance(event, Refused):
-            name = event.command
-            refused = True
-        elif isinstance(event, EndOfData):
-            name = "BDAT" if event.by_chunks else "DATA"
-        code = reply.code
+        if event.__class__ in UNLIKE_OTHERS:
+            if isinstance(event, Refused):
+                name = event.command
+                refused = True
+            elif isinstance(event, EndOfData):
+                name = "BDAT" if event.by_chunks else "DATA"
         if code >= 400 or refused:  # 221 to what is no SMTP is an error as well
             if not self.forgives:
                 self.errors += 1
             else:
                 self.forgives = False
                 self.good[name] = self.good.get(name, 0) + 1
-        elif code != 334 and code != 354 and not (name == "NOOP" and event is LISTED_NOOP):
+        elif code != 334 and code != 354 and event is not LISTED_NOOP:
             self.good[name] = self.good.get(name, 0) + 1
-        verb = VERBS.get(name)
-        if verb is not None and verb.is_limited:
+        if name in LIMITED:
             if self.junk > self.limits.junk_commands:
                 self.errors += 1
             self.junk += 1
@@ -395,7 +399,7 @@ class Session(Arrival):
     def tally(self) -> tuple[tuple[str, int, int], ...]:
         """(name, succeeded, in all) for each command seen, in Postfix's order."""
         counts, good = self.counts, self.good
-        return tuple((name, good.get(name, 0), counts[name]) for name in (*VERBS, "unknown") if name in counts)
+        return tuple([(name, good.get(name, 0), counts[name]) for name in sorted(counts, key=PLACES.__getitem__)])
 
     def forget(self) -> None:
         """No transaction any more.  The engine has its own way to know."""

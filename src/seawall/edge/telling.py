@@ -57,20 +57,15 @@ class Telling(Wire):
             self._write(at, kind, facts)
 
     def _write(self, at: float, kind: type[ClientRecord], facts: dict[str, Any]) -> None:
-        message = facts.get("message")
-        if message is not None and "{client}" in message:
-            facts["message"] = message.replace("{client}", self.client)
-        self._journal.write(
-            kind(
-                at=at,
-                number=self.number,
-                service=self._service,
-                name=self.client_name,
-                address=self.client_address,
-                port=self.client_port,
-                **facts,
-            )
-        )
+        if "message" in facts and "{client}" in facts["message"]:
+            facts["message"] = facts["message"].replace("{client}", self.client)
+        facts["at"] = at
+        facts["number"] = self.number
+        facts["service"] = self._service
+        facts["name"] = self.client_name
+        facts["address"] = self.client_address
+        facts["port"] = self.client_port
+        self._journal.write(kind(**facts))
 
     def complain(self, message: str) -> None:
         """A warning."""

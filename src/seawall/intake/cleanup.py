@@ -15,7 +15,7 @@ from seawall.config.settings import Settings
 from seawall.intake.content import Incoming, InFlight
 from seawall.intake.pipeline import Pipeline
 from seawall.intake.rules import Rules
-from seawall.intake.status import REPLIES, Status
+from seawall.intake.status import FULL, NO_ROOM, REPLIES, Status
 from seawall.journal.record import Journal
 from seawall.journal.records.delivery import delivery_line
 from seawall.journal.records.intake import CleanupWarned
@@ -148,7 +148,7 @@ class CleanupReception:
             return trouble.reply
         except OSError as trouble:
             self._warn(f"write queue file: {trouble.strerror}")
-            return REPLIES[Status.WRITE]
+            return NO_ROOM if trouble.errno in FULL else REPLIES[Status.WRITE]
         finally:
             self._incoming.close()
 

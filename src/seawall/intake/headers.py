@@ -54,7 +54,8 @@ class HeaderRules:
         self.finds_8bit = settings.flag("detect_8bit_encoding_header")
         watched = {b"received", b"message-id", b"resent-message-id", b"content-transfer-encoding", *self.dropped}
         names = b"|".join(re.escape(name) for name in sorted(watched))
-        self.watched = re.compile(rb"^(" + names + rb"):([^\n]*(?:\n[ \t][^\n]*)*)\n?", re.MULTILINE | re.IGNORECASE)
+        self.watched = re.compile(rb"\n(" + names + rb"):([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
+        """A watched header with the LF before it: to look for a byte costs half of what looking for line starts does."""
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class HeaderPass:
             self.adds_missing
             or self._checking is not None
             or len(block) > min(self._rules.size_limit, LONG)
-            or _OLD_STYLE.search(block)
+            or ((b" :" in block or b"\t:" in block) and _OLD_STYLE.search(block))
         ):
             out = await self._run_wholly(block)
         else:
@@ -125,17 +126,20 @@ class HeaderPass:
 
     def _run_quickly(self, block: bytes) -> bytes:
         """Only the watched names are looked at."""
+        text = b"\n" + block
         kept: list[bytes] = []
-        start = 0
-        for found in self._rules.watched.finditer(block):
-            name = found.group(1).lower()
-            self._note(Header(name, found.group(2)))
-            if name in self._rules.dropped:
-                kept.append(block[start : found.start()])
-                start = found.end()
-        if not start:
+        start = 1
+        dropped = self._rules.dropped
+        for found in self._rules.watched.finditer(text):
+            name, value = found.groups()
+            name = name.lower()
+            self._note(name, value)
+            if name in dropped:
+                kept.append(text[start : found.start() + 1])
+                start = found.end() + 1
+        if not kept:
             return block
-        kept.append(block[start:])
+        kept.append(text[start:])
         return b"".join(kept)
 
     async def _run_wholly(self, block: bytes) -> bytes:
@@ -158,18 +162,17 @@ class HeaderPass:
             count += 1
         return split_header(b"\n".join(lines[:count])) or header
 
-    def _note(self, header: Header) -> None:
-        """What a header tells, whether or not it is kept."""
-        key = header.key
-        self.facts.seen.add(key)
+    def _note(self, key: bytes, value: bytes) -> None:
+        """What a header tells, whether or not it is kept.  `key` is its name in small letters."""
+        facts = self.facts
+        facts.seen.add(key)
         if key == b"received":
-            self.facts.hops += 1
+            facts.hops += 1
         elif key in (b"message-id", b"resent-message-id"):
-            if len(self.facts.message_ids) < MOST_IDS:
-                value = header.value.strip().decode("utf-8", "surrogateescape")
-                self.facts.message_ids.append((key[0] == ord("r"), value))
+            if len(facts.message_ids) < MOST_IDS:
+                facts.message_ids.append((key[0] == ord("r"), value.strip().decode("utf-8", "surrogateescape")))
         elif key == b"content-transfer-encoding" and self._rules.finds_8bit:
-            self.facts.is_8bit = header.value.strip().lower() in (b"8bit", b"binary") or self.facts.is_8bit
+            facts.is_8bit = value.strip().lower() in (b"8bit", b"binary") or facts.is_8bit
 
     async def _one(self, header: Header) -> list[bytes]:
         """The lines for one header: checked, dropped, rewritten, or as it is."""
@@ -190,7 +193,7 @@ class HeaderPass:
                 header = split_header(lines[-1].encode("utf-8", "surrogateescape")) or header
         role = ROLES.get(header.key)
         if role is not None:
-            self._note(header)
+            self._note(header.key, header.value)
         rewritten = header.raw
         if self._context is not None and role is not None and role & (Role.SENDER | Role.RECIPIENT):
             place = Place.HEADER_SENDER if Role.SENDER in role else Place.HEADER_RECIPIENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 from seawall.mail.address import quote_local
 from seawall.mail.dates import format_date
@@ -15,6 +16,12 @@ _NOT_IN_COMMENT = re.compile(r"[()\\\x00-\x1f\x7f]")
 
 def local_date(at: float) -> str:
     """`at`, seconds since the epoch, as a header writes it in this host's zone."""
+    return _date_of_second(int(at))
+
+
+@lru_cache(maxsize=4)
+def _date_of_second(at: int) -> str:
+    """The same for all messages of a second."""
     zone = time.localtime(at)
     return format_date(at, zone.tm_gmtoff, zone.tm_zone)
 

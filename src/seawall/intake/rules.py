@@ -39,9 +39,9 @@ def unescaped(text: str) -> bytes:
 def spool_directory(settings: Settings) -> str:
     """Where large messages lie while they come in: the spool's file system.
 
-    The nearest folder above that exists is taken, because the spool makes its own folders.
+    That is the folder in which they will rest, where mail_owner may write; the nearest one above it while there is none.
     """
-    directory = settings.path(settings.text("queue_directory")) + "/seawall"
+    directory = settings.path(settings.text("queue_directory")) + "/seawall/queue"
     while not os.path.isdir(directory) and len(directory) > 1:
         directory = os.path.dirname(directory)
     return directory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -39,6 +40,10 @@ REPLIES: Mapping[Status, Reply] = MappingProxyType(
         Status.NO_RECIPIENT: Reply(550, "5.1.0", "Error: no recipients specified"),
     }
 )
+NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
+"""In place of the reply to WRITE where the disk is full.  docs/spool.md"""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a full disk says.  open(2), write(2)"""
 EXPLAINED = frozenset({Status.DEFER, Status.CONTENT})
 """Kinds whose reason, where one is known, stands in the reply instead of the usual text."""
 

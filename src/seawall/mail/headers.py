@@ -14,9 +14,8 @@ from types import MappingProxyType
 
 from seawall.mail.rfc822 import addresses, parse
 
-# One header line with its continuations.  A name is printable ASCII; blanks before the colon are an old custom.
-_HEADER = rb"[\x21-\x39\x3b-\x7e]+[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
-_BLOCK = re.compile(rb"(?:" + _HEADER + rb"\n)*+")
+# Header lines with their continuations.  A name is printable ASCII; blanks before the colon are an old custom.
+_BLOCK = re.compile(rb"(?:[\x21-\x39\x3b-\x7e]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+")
 _ONE = re.compile(rb"([\x21-\x39\x3b-\x7e]+)([ \t]*):([^\n]*(?:\n[ \t][^\n]*)*)\n?")
 _IS_HEADER = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
 

@@ -14,7 +14,7 @@ class _Told(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
     `status` is the RFC 3463 code, `text` the reason as the log's ``(…)`` shows it, `relay` the log's ``relay=``
     (``local``, ``virtual``, ``mx.example[192.0.2.1]:25`` or ``none``).  `remote_mta` and `diagnostic` are set when
-    another server said so (RFC 3464 Remote-MTA, Diagnostic-Code).  Delays are seconds: queueing is added by the
+    another server said so (RFC 3464 Remote-MTA, Diagnostic-Code), `diagnostic` alone where a command did.  Delays are seconds: queueing is added by the
     queue manager, `connecting` and `sending` are the agent's (the last two of the log's ``delays=a/b/c/d``).
 
     An alias or .forward may lead to several ends.  Then the outcome of one of them stands for the recipient, and

@@ -6,22 +6,28 @@ microsecond, the worker and a counter, because a message that takes the direct w
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 ALPHABET = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
 
 
-def _digits(number: int, width: int) -> str:
-    """`number` in base 52, `width` digits, most significant first."""
-    out = []
-    for _ in range(width):
-        number, digit = divmod(number, 52)
-        out.append(ALPHABET[digit])
-    return "".join(reversed(out))
+_PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
+"""Two digits of base 52 by their value."""
+
+
+@lru_cache(maxsize=4)
+def _seconds(seconds: int) -> str:
+    """Six digits, the same for all messages of a second."""
+    rest, low = divmod(seconds, 2704)
+    high, middle = divmod(rest, 2704)
+    return _PAIRS[high % 2704] + _PAIRS[middle] + _PAIRS[low]
 
 
 def format_queue_id(microseconds: int, worker: int, counter: int) -> str:
     """An id of 14 characters: six of seconds and four of microseconds (as Postfix has them), two of worker, two of counter."""
     seconds, micros = divmod(microseconds, 1_000_000)
-    return _digits(seconds, 6) + _digits(micros, 4) + _digits(worker % 2704, 2) + _digits(counter % 2704, 2)
+    high, low = divmod(micros, 2704)
+    return f"{_seconds(seconds)}{_PAIRS[high]}{_PAIRS[low]}{_PAIRS[worker % 2704]}{_PAIRS[counter % 2704]}"
 
 
 def is_queue_id(text: str) -> bool:

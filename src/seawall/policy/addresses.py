@@ -6,18 +6,18 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from seawall.dns.answers import Answer, Found
-from seawall.dns.hostnames import is_fqdn, to_ascii
+from seawall.dns.hostnames import to_ascii
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench
 from seawall.policy.by_helo import tempfail_act
-from seawall.policy.domains import Status, is_null_mx, takes_mail
+from seawall.policy.domains import Status, is_null_mx, is_usual_name, takes_mail
 from seawall.policy.evaluate import lookup_error
 from seawall.policy.facts import Facts
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import SENDER, fix_status
 from seawall.policy.verdict import DUNNO, Act, Verdict
-from seawall.routing.recipients import Listing
+from seawall.routing.recipients import CODES, Listing
 from seawall.routing.route import Route
 
 
@@ -39,7 +39,7 @@ class NotFqdn:
         domain = address.rpartition("@")[2] if "@" in address else ""
         if domain.startswith("[") and domain.endswith("]"):
             return DUNNO
-        if is_fqdn(domain, utf8=attempt.smtputf8):
+        if is_usual_name(domain, attempt.smtputf8):
             return DUNNO
         reply = Reply(self.code, "4.5.2", f"<{address}>: {self.reply_class} rejected: need fully-qualified address")
         return Verdict(Act.REJECT, reply, Reason.NOT_FQDN, (domain,))
@@ -71,7 +71,7 @@ class UnknownDomain:
         domain = route.recipient.rpartition("@")[2]
         if route.is_final or "@" not in route.recipient or (domain.startswith("[") and domain.endswith("]")):
             return DUNNO
-        if is_fqdn(domain):
+        if is_usual_name(domain):
             answer = self._facts.ask(domain, "MX")
             if isinstance(answer, Found) and not is_null_mx(answer.records[0]):
                 return DUNNO
@@ -100,9 +100,9 @@ class Unlisted:
 
     def __init__(self, bench: Bench, reply_class: str) -> None:
         self._facts = bench.facts
-        self._values = bench.values
         self._class = reply_class
         self._as_sender = reply_class == SENDER
+        self._codes = {name: bench.values.number(name) for name in CODES}
 
     async def judge(self, attempt: Attempt, address: str, other: str | None) -> Verdict:
         """Asked once a command; behind warn_if_reject it does not count as asked."""
@@ -126,7 +126,7 @@ class Unlisted:
 
     def _refusal(self, address: str, listing: Listing) -> Verdict:
         if listing.code_parameter:
-            code = self._values.number(listing.code_parameter)
+            code = self._codes[listing.code_parameter]
         else:
             code = 450 if listing.is_temporary else 550
         status = fix_status(listing.status, self._class)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from seawall.dns.answers import NameStatus as NameStatus
 from seawall.mail.action import Action
@@ -13,8 +13,7 @@ UNKNOWN = "unknown"
 """Postfix's word for a name that is not known."""
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct):
     """What evaluation remembers of a session between its lists.  Belongs to policy; nobody else reads it.
 
     The two deferrals hold the first verdict of their kind.  What a permit must wait for is remembered by stage,
@@ -31,12 +30,11 @@ class Pending:
     after_sender: Verdict | None = None
     sender_listed: bool = False
     recipient_listed: bool = False
-    known: dict[object, object] = field(default_factory=dict)
+    known: dict[object, object] = msgspec.field(default_factory=dict)
     """Answers about this client that hold for the session, by question."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One session's facts, kept up to date by the edge, only read by checks (but for `actions` and `remarks`).
 
     `name` is the forward-confirmed client name or ``unknown``; `reverse_name` the unconfirmed one.  `helo`,
@@ -73,11 +71,11 @@ class Attempt:
     pipelined: bool = False
     """True where the client sent more before it could know our answer.  postconf(5) reject_unauth_pipelining"""
     stress: str = ""
-    actions: list[Action] = field(default_factory=list)
+    actions: list[Action] = msgspec.field(default_factory=list)
     """What intake must do with the message, in the order asked for; cleared with the transaction."""
-    remarks: list[Remark] = field(default_factory=list)
+    remarks: list[Remark] = msgspec.field(default_factory=list)
     """What the log must say; the edge empties it after each step."""
-    pending: Pending = field(default_factory=Pending)
+    pending: Pending = msgspec.field(default_factory=Pending)
     """Evaluation's own memory of the session."""
 
     @property

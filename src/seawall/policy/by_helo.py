@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from seawall.dns.hostnames import is_fqdn, is_hostaddr, mailhost_address, without_final_dot
+from seawall.dns.hostnames import is_hostaddr, mailhost_address, without_final_dot
 from seawall.mail.address import is_hostname
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench, Place
-from seawall.policy.domains import Status, exists
+from seawall.policy.domains import Status, exists, is_usual_name
 from seawall.policy.evaluate import Ask
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import HELO
@@ -33,8 +33,10 @@ def reject_invalid_helo_hostname(bench: Bench, place: Place) -> Ask:
             return DUNNO
         if helo.startswith("["):
             return _bad_literal(code, helo)
+        if is_usual_name(helo):
+            return DUNNO
         name = without_final_dot(helo)
-        if is_fqdn(helo) or is_hostname(name) or is_hostaddr(name):
+        if is_hostname(name) or is_hostaddr(name):
             return DUNNO
         reply = Reply(code, "5.5.2", f"<{helo}>: {HELO} rejected: Invalid name")
         return Verdict(Act.REJECT, reply, Reason.HELO_INVALID, (helo,))
@@ -53,7 +55,7 @@ def reject_non_fqdn_helo_hostname(bench: Bench, place: Place) -> Ask:
             return DUNNO
         if helo.startswith("["):
             return _bad_literal(bad_code, helo)
-        if is_fqdn(helo, utf8=attempt.smtputf8):
+        if is_usual_name(helo, attempt.smtputf8):
             return DUNNO
         reply = Reply(code, "5.5.2", f"<{helo}>: {HELO} rejected: need fully-qualified hostname")
         return Verdict(Act.REJECT, reply, Reason.HELO_NOT_FQDN, (helo,))

@@ -10,7 +10,6 @@ from seawall.dns.answers import Answer as DnsAnswer
 from seawall.dns.answers import Found, NoData, NoSuchName, Resource
 from seawall.dns.hostnames import is_hostaddr, mailhost_address, to_ascii
 from seawall.policy.access import TROUBLE, judge_value
-from seawall.policy.addresses import route_of
 from seawall.policy.attempt import UNKNOWN, Attempt
 from seawall.policy.bench import Bench, Builder, Place, warn
 from seawall.policy.by_sender import no_sasl
@@ -35,12 +34,14 @@ from seawall.policy.stages import (
     sender_of,
 )
 from seawall.policy.verdict import DUNNO, Act, Verdict
+from seawall.routing.route import Route
 from seawall.tables.search import ACCESS_MAP, Form, Key, Way, domain_keys, network_keys
 from seawall.tables.table import TableTrouble
 from seawall.tables.words import split_words, unbrace
 
 _PLAIN = re.compile(r"[A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[^@]*\Z")
 """An address that needs no quotes, or is all the same to a pattern."""
+_FORM = Form.EXTERNAL_FIRST
 
 
 class AccessTable:
@@ -88,13 +89,12 @@ class AccessTable:
             if not self._has_strings and _PLAIN.match(address):  # patterns are asked for whole addresses only
                 answer = self._maps.lookup(address)
                 value = answer if answer is None or isinstance(answer, str) else await answer
-                return None if value is None else await self._judge(attempt, value, address)
-            found = await self._maps.find_address(
-                address, delimiters=self._delimiters, ways=self._ways, form=Form.EXTERNAL_FIRST
-            )
+            else:
+                found = await self._maps.find_address(address, delimiters=self._delimiters, ways=self._ways, form=_FORM)
+                value = None if found is None else found[0]
         except TableTrouble:
             return await self._trouble(attempt, address)
-        return None if found is None else await self._judge(attempt, found[0], address)
+        return None if value is None else await self._judge(attempt, value, address)
 
     async def _trouble(self, attempt: Attempt, shown: str) -> Verdict:
         warn(attempt, f'{self.title} lookup error for "{shown}"')
@@ -158,6 +158,7 @@ def _by_name(
 def check_sender_access(bench: Bench, place: Place) -> Ask:
     """By sender address; the null sender has a key of its own.  postconf(5) smtpd_null_access_lookup_key"""
     table = AccessTable(bench, place, SENDER, sender_of)
+    facts = bench.facts
     null_key = bench.values.text("smtpd_null_access_lookup_key")
 
     async def ask_sender(attempt: Attempt) -> Verdict:
@@ -165,7 +166,8 @@ def check_sender_access(bench: Bench, place: Place) -> Ask:
             return DUNNO
         if not attempt.sender:
             return await table.ask(attempt, iter((Key(null_key),)), null_key) or DUNNO
-        route = await route_of(bench.facts, attempt.sender, attempt.recipient)
+        found = facts.route(attempt.sender, attempt.recipient or "")
+        route = found if isinstance(found, Route) else await found
         if route.has_failed:
             return lookup_error(attempt.sender, route.error)
         return await table.ask_mail(attempt, route.recipient) or DUNNO
@@ -176,15 +178,19 @@ def check_sender_access(bench: Bench, place: Place) -> Ask:
 def check_recipient_access(bench: Bench, place: Place) -> Ask:
     """By recipient address.  An address with routing inside is never permitted by it."""
     table = AccessTable(bench, place, RECIPIENT, recipient_of)
+    facts = bench.facts
     trusts_routes = bench.values.flag("allow_untrusted_routing")
 
     async def ask_recipient(attempt: Attempt) -> Verdict:
         if attempt.recipient is None:
             return DUNNO
-        route = await route_of(bench.facts, attempt.recipient, attempt.sender)
+        found = facts.route(attempt.recipient, attempt.sender or "")
+        route = found if isinstance(found, Route) else await found
         if route.has_failed:
             return lookup_error(attempt.recipient, route.error)
-        verdict = await table.ask_mail(attempt, route.recipient) or DUNNO
+        verdict = await table.ask_mail(attempt, route.recipient)
+        if verdict is None:
+            return DUNNO
         if verdict.act is Act.PERMIT and route.is_routed and not trusts_routes:
             return DUNNO
         return verdict

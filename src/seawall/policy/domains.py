@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from enum import IntEnum
+from functools import lru_cache
 
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
 from seawall.dns.hostnames import is_fqdn
@@ -26,9 +27,15 @@ ADDRESSES = ("A", "AAAA")
 ANSWERS = (Found, NoSuchName, NoData, TryAgain)
 
 
+@lru_cache(maxsize=1000)
+def is_usual_name(name: str, utf8: bool = False) -> bool:
+    """`is_fqdn`, remembered: a session asks it several times of the same name, and many clients name the same domains."""
+    return is_fqdn(name, utf8=utf8)
+
+
 async def ask(facts: Facts, name: str, kind: str) -> Answer:
     """One question; a name that is no host name is not found without asking."""
-    if not (is_fqdn(name) and not name.endswith(".")) and not is_hostname(name):
+    if not (is_usual_name(name) and not name.endswith(".")) and not is_hostname(name):
         return NoSuchName()
     answer = facts.ask(name, kind)
     return answer if isinstance(answer, ANSWERS) else await answer

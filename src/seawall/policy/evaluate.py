@@ -28,6 +28,8 @@ TEXT_LIMIT = 510
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNPRINTABLE_ASCII = re.compile(r"[^ -~]")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+# A member of an enum is looked up each time that it is named, which costs more than to compare it.
+_DUNNO, _PERMIT, _REJECT = Act.DUNNO, Act.PERMIT, Act.REJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ async def evaluate(items: Items, attempt: Attempt, manner: Manner) -> Verdict:
             if verdict is not DUNNO:
                 if not verdict.settled:
                     verdict = settle(verdict, attempt, manner)
-                if verdict.act is not Act.DUNNO:
+                if verdict.act is not _DUNNO:
                     return verdict
             if pending.defer_if_reject is not None and pending.defer_if_permit is not None:
                 break  # whatever follows, it ends in a deferral
@@ -100,13 +102,16 @@ async def evaluate(items: Items, attempt: Attempt, manner: Manner) -> Verdict:
 def settle(verdict: Verdict, attempt: Attempt, manner: Manner) -> Verdict:
     """A check's own word made final: kept for later, turned into a warning, or said."""
     pending = attempt.pending
-    if verdict.act is Act.PERMIT or verdict.act is Act.DUNNO:
+    act = verdict.act
+    if act is _PERMIT or act is _DUNNO:
         return verdict
-    if verdict.act is Act.DEFER_IF_REJECT:
+    if act is _REJECT:
+        return refuse(verdict, attempt, manner)
+    if act is Act.DEFER_IF_REJECT:
         if pending.defer_if_reject is None:
             pending.defer_if_reject = verdict
         return DUNNO
-    if verdict.act is Act.DEFER_IF_PERMIT and not pending.warns:
+    if act is Act.DEFER_IF_PERMIT and not pending.warns:
         if pending.defer_if_permit is None:
             pending.defer_if_permit = verdict
         return DUNNO
@@ -131,7 +136,7 @@ def refuse(verdict: Verdict, attempt: Attempt, manner: Manner) -> Verdict:
     attempt.remarks.append(Remark(what, attempt.where, f"{reply.code} {reply.status} {reply.text}"))
     if warns:
         return DUNNO
-    return Verdict(Act.REJECT, reply, verdict.reason, verdict.evidence, verdict.hangs_up, verdict.hard, settled=True)
+    return Verdict(_REJECT, reply, verdict.reason, verdict.evidence, verdict.hangs_up, verdict.hard, settled=True)
 
 
 def _sound(reply: Reply, attempt: Attempt, manner: Manner) -> Reply:

@@ -23,6 +23,7 @@ from seawall.policy.stages import RECIPIENT, SENDER, STAGES
 from seawall.policy.verdict import DUNNO, Act, Verdict
 
 Answer: TypeAlias = Verdict | Awaitable[Verdict]
+_REJECT = Act.REJECT
 
 
 class Judge:
@@ -41,7 +42,7 @@ class Judge:
         """
         self._facts = facts
         self._delays = settings.flag("smtpd_delay_reject")
-        self._relay_first = settings.flag("smtpd_relay_before_recipient_restrictions")
+        relay_first = settings.flag("smtpd_relay_before_recipient_restrictions")
         self._refuses_unlisted = settings.flag("smtpd_reject_unlisted_recipient")
         self._refuses_unlisted_senders = settings.flag("smtpd_reject_unlisted_sender")
         self.manner = Manner(settings.flag("soft_bounce"), settings.flag("smtputf8_enable"))
@@ -58,6 +59,8 @@ class Judge:
             permit_log=settings.words("smtpd_log_access_permit_actions"),
         )
         self.lists: dict[str, Items] = {name: compile_list(settings, compiler, name) for name in STAGES}
+        order = ("relay", "recipient") if relay_first else ("recipient", "relay")
+        self._at_rcpt = tuple(self.lists[name] for name in order if self.lists[name])
         self.problems = tuple(compiler.problems)
         """Mistakes in the lists, in Postfix's words: each is a 451 for whoever gets there."""
         self._rewrite_clients = RewriteClients(bench)
@@ -137,7 +140,7 @@ class Judge:
         pending.sender_listed = False
         verdict = await self._ask(attempt, self.lists["sender"])
         pending.after_sender = pending.defer_if_permit
-        if self._refuses_unlisted_senders and sender and verdict.act is not Act.REJECT and not pending.discards:
+        if self._refuses_unlisted_senders and sender and verdict.act is not _REJECT and not pending.discards:
             return settle(await self._unlisted_sender.judge(attempt, sender, attempt.recipient), attempt, self.manner)
         return verdict
 
@@ -145,21 +148,26 @@ class Judge:
         pending = attempt.pending
         pending.recipient_listed = False
         if self._delays:
-            for step in (self.client_list, self.helo_list, self.sender_list):
-                verdict = await step(attempt)
-                if verdict.act is Act.REJECT:
+            if self.lists["client"]:
+                verdict = await self.client_list(attempt)
+                if verdict.act is _REJECT:
                     return verdict
+            else:
+                pending.defer_if_permit = pending.after_client = None
+            verdict = await self.helo_list(attempt)
+            if verdict.act is _REJECT:
+                return verdict
+            verdict = await self.sender_list(attempt)
+            if verdict.act is _REJECT:
+                return verdict
         pending.defer_if_permit = pending.after_sender
         self._reset(attempt)
-        order = ("relay", "recipient") if self._relay_first else ("recipient", "relay")
-        for name in order:  # they share one memory of deferrals
-            items = self.lists[name]
-            if items:
-                verdict = await evaluate(items, attempt, self.manner)
-                if verdict.act is Act.REJECT:
-                    return verdict
+        for items in self._at_rcpt:  # they share one memory of deferrals
+            verdict = await evaluate(items, attempt, self.manner)
+            if verdict.act is _REJECT:
+                return verdict
         verdict = self._deferred(attempt)
-        if verdict.act is Act.REJECT or not self._refuses_unlisted or pending.discards:
+        if verdict.act is _REJECT or not self._refuses_unlisted or pending.discards:
             return verdict
         verdict = await self._unlisted_recipient.judge(attempt, attempt.recipient or "", attempt.sender)
         return verdict if verdict is DUNNO else settle(verdict, attempt, self.manner)
@@ -179,9 +187,9 @@ class Judge:
         finally:
             attempt.recipient = recipient
 
-    async def _ask(self, attempt: Attempt, items: Items) -> Verdict:
+    def _ask(self, attempt: Attempt, items: Items) -> Awaitable[Verdict]:
         self._reset(attempt)
-        return await evaluate(items, attempt, self.manner) if items else DUNNO
+        return evaluate(items, attempt, self.manner)
 
     @staticmethod
     def _reset(attempt: Attempt) -> None:

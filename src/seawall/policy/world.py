@@ -15,7 +15,7 @@ from seawall.dns.names import Names
 from seawall.mail.address import fold
 from seawall.policy.facts import ClientMatch
 from seawall.routing.recipients import Listing
-from seawall.routing.resolve import Routing
+from seawall.routing.resolve import Memory, Routing
 from seawall.routing.route import Route
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps
@@ -61,6 +61,7 @@ class WorldFacts:
         self._clock = clock or SystemClock()
         self._by_sender = any(settings.text(name) for name in SENDER_ROUTES)
         self._routes: dict[tuple[str, str], Route] = {}
+        self._memory = None if self._by_sender else Memory()
         self._routes_until = 0.0
 
     def maps(self, value: str, title: str) -> Maps:
@@ -87,11 +88,13 @@ class WorldFacts:
         now = self._clock.monotonic()
         if now > self._routes_until or len(self._routes) >= MOST_ROUTES:
             self._routes.clear()
+            if self._memory is not None:
+                self._memory = Memory()
             self._routes_until = now + ROUTE_KEPT
         route = self._routes.get((address, sender))
         if route is not None:
             return route
-        found = self._routing.route(address, sender)
+        found = self._routing.route(address, sender, self._memory)
         return self._keep(address, sender, found) if isinstance(found, Route) else self._wait(address, sender, found)
 
     async def _wait(self, address: str, sender: str, coming: Awaitable[Route]) -> Route:

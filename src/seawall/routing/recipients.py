@@ -18,9 +18,21 @@ from seawall.tables.registry import Tables
 from seawall.tables.search import Form, IsLocal, Maps
 from seawall.tables.table import TableTrouble
 
+CODES = (
+    "unknown_local_recipient_reject_code",
+    "unknown_virtual_alias_reject_code",
+    "unknown_virtual_mailbox_reject_code",
+    "unknown_relay_recipient_reject_code",
+)
+"""The parameters that `Listing.code_parameter` may name."""
 _ANY_CLASS = ANY_CLASS.value
 _LOCAL = Classes.LOCAL.value
 _FORM = Form.EXTERNAL_FIRST
+
+
+def _surely(domain: str) -> bool:
+    """Is the domain ours?  It made the route a local one."""
+    return True
 
 
 class _OfClass(NamedTuple):
@@ -102,23 +114,24 @@ class RecipientTables:
 
     async def listing(self, route: Route, *, as_sender: bool = False) -> Listing:
         """What the tables say of a resolved address; `as_sender` for smtpd_reject_unlisted_sender."""
-        if route.has_failed:
-            return Listing(False, trouble=route.error)
         try:
-            return await self._find_listing(route, as_sender)
+            return await self._listing(route, as_sender)
         except TableTrouble as trouble:
             return Listing(False, trouble=str(trouble))
 
-    async def _find_listing(self, route: Route, as_sender: bool) -> Listing:
+    async def _listing(self, route: Route, as_sender: bool) -> Listing:
+        if route.has_failed:
+            return Listing(False, trouble=route.error)
         address = route.recipient
-        delimiters, ours, form = self._delimiters, self._is_ours, _FORM
+        kind = route.classes._value_ & _ANY_CLASS
+        delimiters, form = self._delimiters, _FORM
+        ours = _surely if kind == _LOCAL else self._is_ours
         for maps in self._rewriting_senders if as_sender else self._rewriting:
             if await maps.find_address(address, delimiters=delimiters, is_local=ours, form=form) is not None:
                 return LISTED
         unknown = "5.1.0" if as_sender else "5.1.1"
         if route.transport in ("error", "retry"):
             return self._told(route, unknown)
-        kind = route.classes._value_ & _ANY_CLASS
         known = self._of_class.get(kind)
         if known is None or (kind == _LOCAL and self._is_reserved(address)):
             return LISTED

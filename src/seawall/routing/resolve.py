@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
+from typing import NamedTuple
 
 import idna
 
@@ -19,7 +20,7 @@ from seawall.routing.interfaces import Interfaces
 from seawall.routing.recipients import Listing, RecipientTables
 from seawall.routing.rewrite import AT, BANG, DOT, PERCENT, Context, Rewriter, last
 from seawall.routing.route import Classes, Route, failed
-from seawall.routing.transports import apply_entry, find_entry, split_destination
+from seawall.routing.transports import apply_entry, domain_keys, find_first, split_destination, user_keys
 from seawall.tables.match import DomainList, Found, StringList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Form, Maps
@@ -33,6 +34,33 @@ _PLAIN = re.compile(
 LONGEST_NAME = 255
 """Characters of a host name.  RFC 1035 §2.3.4"""
 _ROUTE_SIGN = re.compile(r"[@!%]")
+
+
+_ALIAS = Classes.ALIAS.value
+
+
+class Way(NamedTuple):
+    """What the class of a domain gives: the transport and its next hop, before transport_maps."""
+
+    transport: str
+    nexthop: str
+    classes: Classes
+
+
+def _way(destination: str, nexthop: str, classes: Classes) -> Way:
+    """The way of ``transport:nexthop``, of which either part may be empty."""
+    transport, explicit = split_destination(destination)
+    return Way(transport, explicit or nexthop, classes)
+
+
+class Memory:
+    """What was found out about domains, for as long as its owner keeps it: their ways, their transport_maps entries."""
+
+    __slots__ = ("entries", "ways")
+
+    def __init__(self) -> None:
+        self.ways: dict[str, Way] = {}
+        self.entries: dict[str, str | None] = {}
 
 
 class Routing:
@@ -113,17 +141,15 @@ class Routing:
         address = literal_address(name)
         return address is not None and self.interfaces.has(address)
 
-    def route(self, address: str, sender: str = "") -> Route | Awaitable[Route]:
+    def route(self, address: str, sender: str = "", memory: Memory | None = None) -> Route | Awaitable[Route]:
         """The route of an address as a client names it: made complete in the local context, then resolved.
 
-        At once where no table is remote.
+        At once where no table is remote.  `memory` may be given where no route depends on the sender.
         """
-        return now_or_later(self._route(address, sender))
-
-    async def _route(self, address: str, sender: str) -> Route:
-        if not _PLAIN.match(address):
-            address = self.rewriter.rewrite(address)
-        return await self.resolve(address, sender)
+        plain = _PLAIN.match(address)
+        if plain is None or len(address) > LONGEST_NAME:
+            return now_or_later(self.resolve(self.rewriter.rewrite(address), sender))
+        return now_or_later(self._plain_route(address, plain.group(1), sender, memory))
 
     async def resolve(self, address: str, sender: str = "") -> Route:
         """The route for an address in internal form; `sender` (internal form, "" is the null sender) may choose it.
@@ -131,11 +157,24 @@ class Routing:
         Never raises for a table: trouble is a Route with FAILED.
         """
         plain = _PLAIN.match(address)
+        if plain is not None and len(address) <= LONGEST_NAME:
+            return await self._plain_route(address, plain.group(1), sender, None)
         try:
-            if plain is None or len(plain.group(1)) > LONGEST_NAME:
-                return await self._resolve(address, sender)
-            found = await self._by_class(address, plain.group(1), sender)
-            return await self._by_maps(found, Classes.NONE)
+            return await self._resolve(address, sender)
+        except TableTrouble as trouble:
+            return failed(str(trouble))
+
+    async def _plain_route(self, address: str, domain: str, sender: str, memory: Memory | None) -> Route:
+        """The route of an address with nothing to strip and nothing to look into."""
+        try:
+            way = None if memory is None else memory.ways.get(domain)
+            if way is None:
+                local = self.mydestination.test(domain)
+                is_local = local if isinstance(local, bool) else await local
+                way = self._local_way(domain) if is_local else await self._way_of(domain, sender)
+                if memory is not None:
+                    memory.ways[domain] = way
+            return await self._by_maps(way, address, domain, memory)
         except TableTrouble as trouble:
             return failed(str(trouble))
 
@@ -152,13 +191,11 @@ class Routing:
             domain = f"[{domain}]"
             recipient = recipient.rpartition("@")[0] + "@" + domain
             local = local or await self._is_here(domain)
-        if local:
-            found = Route(self._local_transport, domain, recipient, Classes.LOCAL)
-        else:
-            found = await self._by_foreign_class(recipient, domain, sender)
+        way = self._local_way(domain) if local else await self._way_of(domain, sender)
         sign = _ROUTE_SIGN.search(recipient)
-        routed = sign is not None and recipient[sign.end() :] != domain
-        return await self._by_maps(found, Classes.ROUTED if routed else Classes.NONE)
+        if sign is not None and recipient[sign.end() :] != domain:
+            way = way._replace(classes=way.classes | Classes.ROUTED)
+        return await self._by_maps(way, recipient, recipient.rpartition("@")[2], None)
 
     def _is_domain(self, domain: str) -> bool:
         """True for a host name or an address literal; names beyond ASCII must have an A-label form."""
@@ -235,23 +272,19 @@ class Routing:
         local = self.is_local(domain)
         return local if isinstance(local, bool) else await local
 
-    async def _by_class(self, recipient: str, domain: str, sender: str) -> Route:
-        """The route that the class of a domain gives."""
-        local = self.mydestination.test(domain)
-        if local if isinstance(local, bool) else await local:
-            return Route(self._local_transport, domain, recipient, Classes.LOCAL)
-        return await self._by_foreign_class(recipient, domain, sender)
+    def _local_way(self, domain: str) -> Way:
+        return _way(self._local_transport, domain, Classes.LOCAL)
 
-    async def _by_foreign_class(self, recipient: str, domain: str, sender: str) -> Route:
-        """The route that the class of a domain which is not ours gives."""
+    async def _way_of(self, domain: str, sender: str) -> Way:
+        """The way that the class of a domain which is not ours gives."""
         key = fold(domain)
         found = self.virtual_alias_domains.test(key)
         if found if isinstance(found, bool) else await found:
             table = " in virtual alias table" if self._show_table else ""
-            return Route("error", f"5.1.1 User unknown{table}", recipient, Classes.ALIAS)
+            return Way("error", f"5.1.1 User unknown{table}", Classes.ALIAS)
         found = self.virtual_mailbox_domains.test(key)
         if found if isinstance(found, bool) else await found:
-            return Route(self._virtual_transport, domain, recipient, Classes.VMAILBOX)
+            return _way(self._virtual_transport, domain, Classes.VMAILBOX)
         found = self.relay_domains.test(key)
         if found if isinstance(found, bool) else await found:
             transport, classes = self._relay_transport, Classes.RELAY
@@ -260,7 +293,7 @@ class Routing:
             if self._sender_transports:
                 transport = await self._transport_for(sender)
         nexthop = await self._relay_for(sender) if self._sender_relays else self._relayhost
-        return Route(transport, nexthop or domain, recipient, classes)
+        return _way(transport, nexthop or domain, classes)
 
     async def _transport_for(self, sender: str) -> str:
         """default_transport, or what sender_dependent_default_transport_maps says for a sender."""
@@ -284,28 +317,37 @@ class Routing:
         """True where tables may name a user without domain: myorigin and what `is_local` says.  mail_addr_find(3)"""
         return fold(domain) == self._origin or self.is_local(domain)
 
-    async def _by_maps(self, route: Route, more: Classes) -> Route:
-        """The route after an explicit ``transport:nexthop``, transport_maps and relocated_maps."""
-        transport, nexthop = split_destination(route.transport)
-        nexthop = nexthop or route.nexthop
+    async def _by_maps(self, way: Way, recipient: str, domain: str, memory: Memory | None) -> Route:
+        """The route after transport_maps and relocated_maps."""
+        transport, nexthop, classes = way
         if not transport:
             return failed("null transport is not allowed")
-        domain = route.domain
-        classes = route.classes
-        if self.transport_maps and classes is not Classes.ALIAS:
-            entry = await find_entry(
-                self.transport_maps, route.recipient, self.delimiters, parent_matches=self._transport_parents
-            )
+        if self.transport_maps and not classes._value_ & _ALIAS:
+            entry = await self._entry_of(recipient, domain, memory)
             if entry is not None:
                 transport, nexthop = apply_entry(entry, transport, nexthop, domain)
         if self.relocated_maps:
             moved = await self.relocated_maps.find_address(
-                route.recipient, delimiters=self.delimiters, is_local=self.is_ours, form=Form.EXTERNAL_FIRST
+                recipient, delimiters=self.delimiters, is_local=self.is_ours, form=Form.EXTERNAL_FIRST
             )
             if moved is not None:
                 transport, nexthop = "error", f"5.1.6 User has moved to {moved[0]}"
-        if more is not Classes.NONE:
-            classes |= more
-        if route.recipient.startswith("-") and not self._leading_minus:
+        if recipient.startswith("-") and not self._leading_minus:
             classes |= Classes.MALFORMED
-        return Route(transport, nexthop, route.recipient, classes)
+        return Route(transport, nexthop, recipient, classes)
+
+    async def _entry_of(self, recipient: str, domain: str, memory: Memory | None) -> str | None:
+        """The entry of transport_maps: of the address, or else of its domain, which may be remembered."""
+        maps = self.transport_maps
+        answer = maps.lookup(recipient)
+        entry = answer if answer is None or isinstance(answer, str) else await answer
+        if entry is None and self.delimiters:
+            entry = await find_first(maps, user_keys(recipient, self.delimiters))
+        if entry is not None:
+            return entry
+        if memory is None:
+            return await find_first(maps, domain_keys(domain, parent_matches=self._transport_parents))
+        if domain not in memory.entries:
+            keys = domain_keys(domain, parent_matches=self._transport_parents)
+            memory.entries[domain] = await find_first(maps, keys)
+        return memory.entries[domain]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from seawall.mail.address import split_extension
 from seawall.tables.search import Maps
 
@@ -29,18 +31,23 @@ def apply_entry(entry: str, transport: str, nexthop: str, domain: str) -> tuple[
     return new_transport, UNDELIVERABLE if new_transport in TELLING else domain
 
 
-def keys(address: str, delimiters: str, *, parent_matches: bool) -> list[tuple[str, bool]]:
-    """What to look up, in transport(5)'s order; False beside a part, of which patterns are not asked.
+Keys: TypeAlias = list[tuple[str, bool]]
+"""What to look up, in order; False beside a part of an address, of which patterns are not asked."""
 
-    user+ext@domain, user@domain, domain, .parents (parents where parent_domain_matches_subdomains names
-    transport_maps), ``*``.
-    """
-    found = [(address, True)]
+
+def user_keys(address: str, delimiters: str) -> Keys:
+    """transport(5)'s key behind the whole address: the user without extension, where there is one."""
     local, _, domain = address.rpartition("@")
-    if delimiters:
-        user, extension = split_extension(local, delimiters)
-        if extension is not None:
-            found.append((f"{user}@{domain}", False))
+    user, extension = split_extension(local, delimiters)
+    return [] if extension is None else [(f"{user}@{domain}", False)]
+
+
+def domain_keys(domain: str, *, parent_matches: bool) -> Keys:
+    """transport(5)'s other keys: domain, .parents, ``*``.
+
+    Parents have no dot before them where parent_domain_matches_subdomains names transport_maps.
+    """
+    found = []
     name = domain
     while name:
         found.append((name, False))
@@ -52,9 +59,9 @@ def keys(address: str, delimiters: str, *, parent_matches: bool) -> list[tuple[s
     return found
 
 
-async def find_entry(maps: Maps, address: str, delimiters: str, *, parent_matches: bool) -> str | None:
-    """The entry of transport_maps for an address in internal form, or None.  TableTrouble where a table cannot say."""
-    for key, whole in keys(address, delimiters, parent_matches=parent_matches):
+async def find_first(maps: Maps, keys: Keys) -> str | None:
+    """The entry of the first key that is known, or None.  TableTrouble where a table cannot say."""
+    for key, whole in keys:
         answer = maps.lookup(key) if whole else maps.lookup_part(key)
         value = answer if answer is None or isinstance(answer, str) else await answer
         if value is not None:

@@ -52,7 +52,17 @@ class DeliveryPart(PartBase):
     async def begin(self) -> None:
         """Deliver, as whoever we are now."""
         self._system.borrower.remember()
+        self._system.children.watch(self._end)
         await super().begin()
+
+    def _end(self) -> None:
+        """Without its spawner this process is of no use: let the supervisor replace both.
+
+        At once, as if it were killed: what was under way is tried again, and a thread that writes may hang.
+        """
+        self.common.warn("master", "the process that runs commands is gone: the delivery process ends with it")
+        self.common.journal.flush()
+        os._exit(71)
 
     def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """A worker or the queue manager asks here; the queue manager is asked for smtp and lmtp."""
@@ -92,7 +102,7 @@ def build_delivery(given: Given) -> DeliveryPart:
     common = make_common(given)
     try:
         system = System(spawner, common.clock)
-        relay = JobLink(patience=RELAY_PATIENCE)
+        relay = JobLink(patience=RELAY_PATIENCE, tries=1)  # whose queue manager died wants no answer any more
         agent = DeliveryAgent(
             common.settings,
             common.tables,

@@ -1,8 +1,9 @@
 """The links between children: questions with numbers, answers in any order, bodies as descriptors.
 
 `DirectLink` and `JobLink` stand in the worker and the queue manager for the delivery process; a `JobLink` stands there
-for the queue manager, which alone talks to other servers.  `DeliveryService` is the side that is asked.  Once a request is sent it is answered, or the delivery process is dead: there is no time-out in between, so
-that a slow disk never leads to two deliveries (docs/design.md, "The direct way").
+for the queue manager, which alone talks to other servers.  `DeliveryService` is the side that is asked.  Once a request
+is sent it is answered, or the delivery process is dead: there is no time-out in between, so that a slow disk never
+leads to two deliveries (docs/design.md, "The direct way").
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ INLINE = LARGEST // 2
 """Bytes of content, or of an answer, that travel in the packet itself."""
 MOST_OF_A_JOB = 100
 """Recipients in one packet: beside INLINE bytes there is room for the longest addresses of so many."""
+TRIES = 2
+"""A job is given to the successor of a process that died with it, once: it may be what killed it."""
 ENDED = "delivery process ended before it answered"
 FAILED = "unknown mail transport error"
 
@@ -173,18 +176,18 @@ class DirectLink(_Asking):
 
 
 class JobLink(_Asking):
-    """journey.Deliverer for the transports of another process; with `patience`, it is waited for only so many seconds."""
+    """journey.Deliverer for the transports of another process.
 
-    def __init__(self, patience: float | None = None) -> None:
+    With `patience` it is waited for only so many seconds; `tries` is to how many processes a job is given in turn.
+    """
+
+    def __init__(self, patience: float | None = None, tries: int = TRIES) -> None:
         super().__init__()
         self._patience = patience
+        self._tries = tries
 
     async def deliver(self, job: Job) -> Delivery:
-        """Deferred for all where the other process died in between."""
-        try:
-            await asyncio.wait_for(self.linked(), self._patience)
-        except TimeoutError:
-            return Delivery(_unknown(len(job.recipients), "mail transport unavailable"))
+        """Deferred for all where the other process died in between, and its successor as well."""
         if len(job.recipients) <= MOST_OF_A_JOB:
             return await self._ask(job)
         parts = [
@@ -201,20 +204,27 @@ class JobLink(_Asking):
         )
 
     async def _ask(self, job: Job) -> Delivery:
+        for _ in range(self._tries):
+            try:
+                await asyncio.wait_for(self.linked(), self._patience)
+            except TimeoutError:
+                return Delivery(_unknown(len(job.recipients), "mail transport unavailable"))
+            reply = await self._answer_to(job)
+            if isinstance(reply, m.JobReply):
+                return unpack(reply.delivery, _DELIVERY)
+        return Delivery(_unknown(len(job.recipients), ENDED))
+
+    def _answer_to(self, job: Job) -> asyncio.Future[m.LinkMessage | None]:
         envelope = msgspec.structs.replace(job.envelope, recipients=())
         message = Message(job.queue_id, job.arrived, envelope, job.content)
         wire, descriptors, mine = to_wire(message)
         try:
-            future = self.ask(
+            return self.ask(
                 lambda number: m.JobRequest(number, job.transport, job.nexthop, job.recipients, wire), descriptors
             )
         finally:
             for descriptor in mine:
                 os.close(descriptor)
-        reply = await future
-        if isinstance(reply, m.JobReply):
-            return unpack(reply.delivery, _DELIVERY)
-        return Delivery(_unknown(len(job.recipients), ENDED))
 
 
 def _unknown(recipients: int, text: str) -> tuple[Outcome, ...]:

@@ -126,12 +126,15 @@ def _mail(engine: Standing, words: Words) -> Command:
         return _refuse("MAIL", 501, "5.5.4", "Syntax: MAIL FROM:<address>")
     if 2 in words.broken:
         return Refused("MAIL", BAD_SENDER)
-    path = parse_path(given[2], strict=engine.rules.strict_envelopes)
-    if isinstance(path, BadPath):
-        return Refused("MAIL", BAD_SENDER, note=Note.BAD_ADDRESS, sample=printable(given[2]))
-    if len(given) == 3 and (not engine.rules.strict_smtputf8 or path.address.isascii()):
-        return Mail(path.address, given[2])
-    return _mail_with_parameters(engine, given, path.address)
+    sender = words.address
+    if not sender:
+        path = parse_path(given[2], strict=engine.rules.strict_envelopes)
+        if isinstance(path, BadPath):
+            return Refused("MAIL", BAD_SENDER, note=Note.BAD_ADDRESS, sample=printable(given[2]))
+        sender = path.address
+    if len(given) == 3 and (not engine.rules.strict_smtputf8 or sender.isascii()):
+        return Mail(sender, given[2])
+    return _mail_with_parameters(engine, given, sender)
 
 
 def _mail_with_parameters(engine: Standing, given: tuple[str, ...], sender: str) -> Command:
@@ -167,15 +170,18 @@ def _rcpt(engine: Standing, words: Words) -> Command:
         return _refuse("RCPT", 501, "5.5.4", "Syntax: RCPT TO:<address>")
     if 2 in words.broken:
         return Refused("RCPT", BAD_RECIPIENT)
-    path = parse_path(given[2], strict=engine.rules.strict_envelopes, allow_empty=False)
-    if isinstance(path, BadPath):
-        return Refused("RCPT", BAD_RECIPIENT, note=Note.BAD_ADDRESS, sample=printable(given[2]))
+    recipient = words.address
+    if not recipient:
+        path = parse_path(given[2], strict=engine.rules.strict_envelopes, allow_empty=False)
+        if isinstance(path, BadPath):
+            return Refused("RCPT", BAD_RECIPIENT, note=Note.BAD_ADDRESS, sample=printable(given[2]))
+        recipient = path.address
     if len(given) == 3:
-        return Rcpt(path.address, given[2])
+        return Rcpt(recipient, given[2])
     parameters = parse_rcpt_parameters(given[3:], _offer(engine))
     if isinstance(parameters, Reply):
         return Refused("RCPT", parameters)
-    return Rcpt(path.address, given[2], notify=parameters.notify, orcpt=parameters.orcpt)
+    return Rcpt(recipient, given[2], notify=parameters.notify, orcpt=parameters.orcpt)
 
 
 def _data(engine: Standing, words: Words) -> Command:

@@ -14,12 +14,18 @@ from seawall.mail.envelope import Body, Notify, Ret
 from seawall.mail.reply import Reply
 
 BLANKS = " \t\n\v\f\r"
-_PLAIN = re.compile(r'(?i)[ \t]*(MAIL[ \t]+FROM:|RCPT[ \t]+TO:)[ \t]*(<[^<>"\\\s]*>)((?:[ \t]+[^<>"\\:\s]+)*)[ \t]*\Z')
+# A word of an address that needs no quotes, as mail.rfc822.parse_path knows it.
+_ATOM = r"[A-Za-z0-9#$&'*+/=?^_`{}~-]+"
+_PLAIN = re.compile(
+    r"[ \t]*([Mm][Aa][Ii][Ll]|[Rr][Cc][Pp][Tt])[ \t]+([Ff][Rr][Oo][Mm]:|[Tt][Oo]:)[ \t]*"
+    rf"(<(?:({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>|[^<>\"\\\s]*>))"
+    r'((?:[ \t]+[^<>"\\:\s]+)*)[ \t]*\Z'
+)
 _HEX = re.compile(r"\+([0-9A-Fa-f]{2})|\+")
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}|\\")
 # What most addresses look like; whatever is not so simple is looked at piece by piece.
 _PLAIN_ADDRESS = re.compile(
-    r"[A-Za-z0-9_.+=]+@(?=[0-9.-]*[A-Za-z_])(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\.)*[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\Z"
+    r"[A-Za-z0-9_.+=][A-Za-z0-9_.+=-]*@(?=[0-9.-]*[A-Za-z_])(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\.)*[A-Za-z0-9_][A-Za-z0-9_-]{0,61}[A-Za-z0-9_]\Z"
 )
 _LARGEST = (1 << 63) - 1
 
@@ -27,19 +33,27 @@ BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address syntax")
 
 
+_NOTHING_BROKEN: frozenset[int] = frozenset()
+
+
 class Words(msgspec.Struct, frozen=True):
-    """A command line cut at blanks.  `is_broken` holds the indexes of words with a quote or bracket that never closes."""
+    """A command line cut at blanks.  `broken` holds the indexes of words with a quote or bracket that never closes.
+
+    `address` is that of the third word, where it is ``<local@domain>`` and nothing in it needs a closer look; else empty.
+    """
 
     words: tuple[str, ...]
-    broken: frozenset[int] = frozenset()
+    broken: frozenset[int] = _NOTHING_BROKEN
+    address: str = ""
 
 
 def split_command(line: str) -> Words:
     """Cut a line as smtpd_token(3) does: blanks inside ``<>`` and quotes do not cut, ``FROM:`` and ``TO:`` end a word."""
     plain = _PLAIN.match(line)
     if plain is not None:
-        head, path, rest = plain.groups()
-        return Words((head[:4], head[4:].lstrip(), path, *rest.split()))
+        verb, preposition, path, address, rest = plain.groups("")
+        given = (verb, preposition, path, *rest.split()) if rest else (verb, preposition, path)
+        return Words(given, _NOTHING_BROKEN, address)
     if '"' not in line and "<" not in line and "\\" not in line and ":" not in line and line.isascii():
         return Words(tuple(line.split()))
     return _split_slowly(line)

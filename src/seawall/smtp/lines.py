@@ -26,7 +26,7 @@ class LineReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes."""
-        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
+        self._buffer = self._buffer[self._at :] + data if self._buffer else data
         self._at = 0
 
     @property
@@ -62,23 +62,22 @@ class LineReader:
         if end < 0:
             self._keep_bounded()
             return None
-        self._at = end + 1
-        if self._at == len(buffer):
+        if end + 1 == len(buffer):
             self._buffer = b""
             self._at = 0
-        self.is_too_long = self._skipped is not None or end - at > self.limit
-        if self.is_too_long:
+        else:
+            self._at = end + 1
+        self.is_bare = False
+        if self._skipped is not None or end - at > self.limit:
+            self.is_too_long = True
             line = self._skipped or buffer[at : at + SAMPLE]
             self._skipped = None
-            self.is_bare = False
-        elif end > at and buffer[end - 1] == 13:
-            line = buffer[at : end - 1]
-            if line.endswith(b"\r"):
-                line = line.rstrip(b"\r")
-            self.is_bare = False
-        else:
-            line = buffer[at:end]
-            self.is_bare = True
+            return line
+        self.is_too_long = False
+        line = buffer[at:end]
+        if line[-1:] == b"\r":
+            return line.rstrip(b"\r")
+        self.is_bare = True
         return line
 
     def _keep_bounded(self) -> None:

@@ -50,8 +50,8 @@ class Rules:
     """verp_delimiter_filter"""
     default_verp: str = "+="
     """default_verp_delimiters"""
-    is_noop: Callable[[str], bool] = _never
-    """smtpd_noop_commands"""
+    is_noop: Callable[[str], bool] | None = None
+    """smtpd_noop_commands, None where there are none."""
     is_forbidden: Callable[[str], bool] = _never
     """smtpd_forbidden_commands"""
     command_filter: Callable[[str], str | None] | None = None

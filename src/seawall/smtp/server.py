@@ -19,6 +19,7 @@ from seawall.smtp.commands import LISTED_NOOP, UNKNOWN, VERBS, Verb
 from seawall.smtp.end_of_data import BareNewline, ChunkReader, ContentReader
 from seawall.smtp.events import (
     NEED_DATA,
+    Auth,
     AuthLine,
     Bdat,
     ChunkRead,
@@ -35,6 +36,7 @@ from seawall.smtp.events import (
 )
 from seawall.smtp.grammar import Words, escape, printable, split_command
 from seawall.smtp.lines import LineReader
+from seawall.smtp.replies import ReadyReply, format_reply
 from seawall.smtp.rules import Rules
 from seawall.smtp.states import OUT_OF_ORDER, TRANSITIONS, State
 
@@ -52,16 +54,10 @@ OUT_OF_STEP = Reply(554, "5.5.0", "Error: SMTP protocol synchronization")
 _NULL_CHUNK = Reply(551, "5.7.1", "Null BDAT request")
 _CHUNK_TOO_LARGE = Reply(552, "5.3.4", "Chunk exceeds message size limit")
 _RESPONSE_TOO_LONG = Reply(500, "5.5.6", "SASL response limit exceeded")
+# Names of the module's own for what is asked at every command: looking a member up in its class costs ten times as much.
+_IDLE, _DATA, _AUTH, _CLOSED = State.IDLE, State.DATA, State.AUTH, State.CLOSED
+_OUT_OF_TABLE = frozenset({Refused, EndOfData, Auth, AuthLine})
 _IN_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS, State.CHUNKS_REFUSED})
-
-
-def format_reply(reply: Reply) -> bytes:
-    """The bytes of a reply."""
-    if "\n" in reply.text:
-        return reply.format()
-    if reply.status:
-        return f"{reply.code} {reply.status} {reply.text}\r\n".encode("utf-8", "surrogateescape")
-    return f"{reply.code} {reply.text}\r\n".encode("utf-8", "surrogateescape")
 
 
 class Server:
@@ -157,19 +153,17 @@ class Server:
             held, self._held = self._held, None
             return self._come(held)
         state = self.state
-        if state is State.DATA:
+        if state is _DATA:
             return self._read_content()
-        if self._refusal is not None:
-            return self._drop_chunk()
         if self._chunk is not None:
-            return self._read_chunk()
-        if state is State.CLOSED:
+            return self._read_chunk() if self._refusal is None else self._drop_chunk()
+        if state is _CLOSED:
             self._lines.take_all()
             return NEED_DATA
         line = self._lines.next_line()
         if line is None:
             return NEED_DATA
-        if state is State.AUTH:
+        if state is _AUTH:
             return self._auth_line(line)
         return self._command(line)
 
@@ -180,7 +174,7 @@ class Server:
     # Commands
 
     def _command(self, line: bytes) -> Event | NeedData:
-        lines = self._lines
+        lines, rules = self._lines, self.rules
         if lines.is_bare and self.bare_newline is not BareNewline.NO:
             if self.bare_newline is BareNewline.REJECT:
                 return self._waits(self._bare_newline())
@@ -191,13 +185,13 @@ class Server:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
-            if self.rules.smtputf8:
+            if rules.smtputf8:
                 return self._waits(Refused(UNKNOWN, _BAD_UTF8))
             text = line.decode("utf-8", "surrogateescape")
         if "\0" in text:
             text = text.partition("\0")[0]  # a C string ends here
-        if self.rules.command_filter is not None:
-            text = self.rules.command_filter(text.lstrip(" \t")) or text
+        if rules.command_filter is not None:
+            text = rules.command_filter(text.lstrip(" \t")) or text
         self.line = text
         words = split_command(text)
         if not words.words:
@@ -208,7 +202,7 @@ class Server:
         """A command by its first word, unless something forbids every command."""
         word = words.words[0]
         rules = self.rules
-        if rules.is_noop(word):
+        if rules.is_noop is not None and rules.is_noop(word):
             return self._waits(LISTED_NOOP)
         verb = VERBS.get(word) or VERBS.get(word.upper())
         if verb is None:
@@ -217,9 +211,13 @@ class Server:
             return self._waits(Refused(verb.name, self.denied, moves=False))
         if rules.requires_tls and not self.is_encrypted and not verb.is_open:
             return self._waits(Refused(verb.name, _STARTTLS_FIRST, moves=False))
-        if self._lines.waiting and not self.pipelined and (verb.ends_group or self.protocol != "ESMTP"):
+        if (verb.ends_group or self.protocol != "ESMTP") and self._lines.waiting and not self.pipelined:
             return self._out_of_step(verb, words)
-        return self._come(verb.read(self, words))
+        event = verb.read(self, words)
+        if event.__class__ is Bdat:
+            return self._opened(event)
+        self._event = event
+        return event
 
     def _come(self, event: Command) -> Event | NeedData:
         """The event, or what becomes of a chunk that the protocol refuses."""
@@ -369,16 +367,21 @@ class Server:
 
     # Replies out
 
-    def send(self, reply: Reply, wire: bytes | None = None) -> bytes:
-        """Answer the event that waits; the state follows.  `wire` is the reply's bytes where they are ready."""
+    def send(self, reply: Reply) -> bytes:
+        """Answer the event that waits; the state follows."""
         event, self._event = self._event, None
+        code = reply.code
         if event is not None:
-            self._answered(event, reply)
-        if reply.code in (421, 521):
+            if event.__class__ in _OUT_OF_TABLE:
+                self._answered(event, reply)
+            elif code < 400:
+                self._accepted(event)
+        if code == 421 or code == 521:
             self.state = State.CLOSED
-        return format_reply(reply) if wire is None else wire
+        return reply.wire if reply.__class__ is ReadyReply else format_reply(reply)
 
     def _answered(self, event: Command, reply: Reply) -> None:
+        """An event whose consequences are not in `TRANSITIONS`."""
         if isinstance(event, Refused):
             if event.hangs_up:
                 self.state = State.CLOSED
@@ -388,22 +391,20 @@ class Server:
             self._forget()
             if not event.is_last:
                 self.state = State.CHUNKS_LOST
-        elif event.verb == "AUTH":
-            if reply.code == 334:
-                self.state = State.AUTH
-                self._lines.limit = self.rules.response_limit
-            else:
-                self._auth_is_over()
-        elif reply.code < 400:
-            self._accepted(event)
+        elif reply.code == 334:
+            self.state = State.AUTH
+            self._lines.limit = self.rules.response_limit
+        else:
+            self._auth_is_over()
 
     def _accepted(self, event: Command) -> None:
         state = TRANSITIONS[self.state].get(event.verb)
         if state is None:
             return
-        if state is State.IDLE:
-            self._forget()
-        self.state = state
+        if state is not _IDLE:
+            self.state = state
+            return
+        self._forget()
         if isinstance(event, Helo):
             self.helo = event.name
             if event.verb == "EHLO":

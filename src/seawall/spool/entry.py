@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-import msgspec
-
 from seawall.mail.envelope import Envelope, Notify, Recipient
 from seawall.mail.message import Content, FileSlice, Message
 from seawall.mail.outcome import Bounced, Delivered, Outcome
@@ -52,12 +50,14 @@ class Entry:
         return self.envelope.recipients[place]
 
     def fates(self, places: tuple[int, ...]) -> dict[str, list[tuple[Recipient, Outcome]]]:
-        """These recipients with their outcomes, by who is to be told of them: the sender, or the owner of an alias."""
+        """These recipients with their outcomes, by who is told in the sender's place: mostly "", the sender himself."""
         found: dict[str, list[tuple[Recipient, Outcome]]] = {}
         for place in places:
             outcome = self.state.outcomes[place]
             for each in (outcome, *outcome.also):
-                found.setdefault(each.tell or self.sender, []).append((each.final or self.recipient(place), each))
+                found.setdefault(each.tell if isinstance(each, Bounced) else "", []).append(
+                    (each.final or self.recipient(place), each)
+                )
         return found
 
     def is_plainly_done(self) -> bool:
@@ -69,12 +69,9 @@ class Entry:
         delivered = self.state.unreported("success", Delivered)
         return tuple(place for place in delivered if self.recipient(place).notify & Notify.SUCCESS.value)
 
-    def message(self, content: Content, sender: str) -> Message:
-        """As the stages hand it to each other; `sender` is who is told of failures."""
-        envelope = self.envelope
-        if sender != envelope.sender:
-            envelope = msgspec.structs.replace(envelope, sender=sender)
-        return Message(self.queue_id, self.arrived, envelope, content)
+    def message(self, content: Content) -> Message:
+        """As the stages hand it to each other."""
+        return Message(self.queue_id, self.arrived, self.envelope, content)
 
 
 class OpenContent:

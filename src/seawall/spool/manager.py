@@ -306,8 +306,10 @@ class QueueManager:
         """Have reports worded and sent, then recorded; but where the removal follows at once it is the record."""
         async with self.ledger.content(entry) as content:
             reports: list[Report] = []
-            for sender, fates in entry.fates(places).items():
-                reports += await self.hands.do(word, entry.message(content, sender), fates)
+            message = entry.message(content)
+            for tell, fates in entry.fates(places).items():
+                worded = partial(self.ports.reports.failures, tell=tell) if tell else word
+                reports += await self.hands.do(worded, message, fates)
         if not await self.letters.send_reports(entry, reports):
             return False
         if reports and entry.state.pending():

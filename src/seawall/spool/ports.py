@@ -88,8 +88,11 @@ class Reports(Protocol):
     `message.content` must be readable while they work.
     """
 
-    def failures(self, message: Message, fates: Fates) -> Sequence[Report]:
-        """These recipients are given up (also: they expired; then the outcome is a Deferred)."""
+    def failures(self, message: Message, fates: Fates, tell: str = "") -> Sequence[Report]:
+        """These recipients are given up (also: they expired; then the outcome is a Deferred).
+
+        `tell` is who hears of it in the sender's place.
+        """
         ...
 
     def delays(self, message: Message, fates: Fates) -> Sequence[Report]:

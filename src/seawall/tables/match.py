@@ -368,7 +368,7 @@ class AddressList(_List):
 
     def _ask(self, step: _Step, client: _Client) -> Found:
         if isinstance(step, _Block):
-            return not step.strings.isdisjoint(client.texts) or step.has_number(client.number)
+            return not step.strings.isdisjoint(client.texts(self._parents)) or step.has_number(client.number)
         table = step.table
         if table is None:
             raise self._trouble(step)
@@ -388,16 +388,20 @@ class AddressList(_List):
 
 
 class _Client:
-    """A client in all the forms that lists ask for.  `number` is None where the address is none."""
+    """A client as lists ask for it.  `number` is None where the address is none."""
 
-    __slots__ = ("address", "name", "number", "parents", "texts")
+    __slots__ = ("address", "name", "number", "parents")
 
     def __init__(self, name: str, address: str, parent_matches: bool) -> None:
         self.name = fold(name)
         self.address = address.lower()
         self.number = parse_address(address)
         self.parents = parents_of(self.name, dotted=not parent_matches)
-        self.texts = (self.name, *_ends(self.name, self.parents, parent_matches), self.address, f"[{self.address}]")
+
+    def texts(self, parent_matches: bool) -> tuple[str, ...]:
+        """The strings that mean this client."""
+        above = _ends(self.name, self.parents, parent_matches)
+        return (self.name, *above, self.address, f"[{self.address}]")
 
 
 async def _either_later(first: Awaitable[bool], second: Callable[[], Found]) -> bool:

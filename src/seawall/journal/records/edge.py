@@ -53,21 +53,21 @@ class Disconnected(ClientRecord, frozen=True, tag=True, kw_only=True):
 
     def text(self) -> str:
         """``disconnect from name[address] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4``."""
-        words = [f" {name.lower()}={_ratio(good, total)}" for name, good, total in self.commands]
-        good = sum(each[1] for each in self.commands)
-        total = sum(each[2] for each in self.commands)
+        words, good, total = "", 0, 0
+        for name, succeeded, seen in self.commands:
+            good += succeeded
+            total += seen
+            ratio = seen if succeeded == seen else f"{succeeded}/{seen}"
+            words += f" {name.lower()}={ratio}"
         every = f"{good}/{total}" if good != total or not total else str(good)
         notes = " notes=bare_lf" if self.bare_newlines else ""
-        return f"disconnect from {self.client}{''.join(words)} commands={every}{notes}"
-
-
-def _ratio(good: int, total: int) -> str:
-    return str(good) if good == total else f"{good}/{total}"
+        return f"disconnect from {self.client}{words} commands={every}{notes}"
 
 
 class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
     """A check has something to say: a refusal, or what it did beside its verdict.
 
+    Addresses are in internal form here and in external form in the line (postconf(5) info_log_addr_form).
     `what` and `where` are Postfix's words (``reject``, ``RCPT``), `message` begins with the reply of a refusal.
     `reason` and `evidence` are the judge's, `sasl_username` the session's; they are not in the line.
     """
@@ -86,20 +86,16 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
 
     def text(self) -> str:
         """``NOQUEUE: reject: RCPT from name[address]: 554 5.7.1 …; from=<a> to=<b> proto=ESMTP helo=<h>``."""
-        facts = (
-            ("from=<{}>", _external(self.sender)),
-            ("to=<{}>", _external(self.recipient)),
-            ("proto={}", self.protocol or None),
-            ("helo=<{}>", self.helo),
-        )
-        told = "".join(" " + form.format(value) for form, value in facts if value is not None)
+        sender, recipient = self.sender, self.recipient
+        told = "" if sender is None else f" from=<{sender and quote_local(sender)}>"
+        if recipient is not None:
+            told += f" to=<{recipient and quote_local(recipient)}>"
+        if self.protocol:
+            told += f" proto={self.protocol}"
+        if self.helo is not None:
+            told += f" helo=<{self.helo}>"
         queue_id = self.queue_id or NO_QUEUE
         return f"{queue_id}: {self.what}: {self.where} from {self.client}: {self.message};{told}"
-
-
-def _external(address: str | None) -> str | None:
-    """An address as the log shows it.  postconf(5) info_log_addr_form = external"""
-    return quote_local(address) if address else address
 
 
 class Opened(ClientRecord, frozen=True, tag=True, kw_only=True):
