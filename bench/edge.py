@@ -241,7 +241,9 @@ async def measure(sessions: int) -> None:
 
         print_line("engine alone", best(lambda packets=packets: engine_alone(edge.profile.rules, packets)))
         print_line("session in memory", best(lambda packets=packets: in_memory(edge, packets)))
-        print_line("bare echo through sockets", await through_sockets(lambda b=banner, s=spoken: Echo(b, s), kind, sessions))
+        print_line(
+            "bare echo through sockets", await through_sockets(lambda b=banner, s=spoken: Echo(b, s), kind, sessions)
+        )
         print_line("sessions through sockets", await through_sockets(edge.session, kind, sessions))
         print_line("the same, named late", await through_sockets(late.session, kind, sessions))
     in_memory(edge, (HELLO, *KINDS["pipelined"][0](RECIPIENT, 0)[1:]))

@@ -12,8 +12,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import CoroutineType
-from typing import TypeVar
 
 from seawall.clock import SystemClock
 from seawall.config.settings import Settings, load
@@ -26,13 +24,12 @@ from seawall.mail.envelope import Body, Origin, Recipient, Submission
 from seawall.mail.message import Message
 from seawall.mail.queue_id import QueueIds
 from seawall.policy.attempt import Attempt
-from seawall.policy.judge import Judge
+from seawall.policy.judge import Answer, Judge
 from seawall.policy.verdict import Act, Verdict
 from seawall.policy.world import WorldFacts
 from seawall.routing.resolve import Routing
 from seawall.tables.registry import Tables
 
-T = TypeVar("T")
 CONFIG = Path(__file__).resolve().parent.parent / "tests" / "golden" / "config-a"
 RUNS = 12
 ROUNDS = 1000
@@ -122,16 +119,13 @@ class Parts:
         )
 
 
-async def _awaited(answer: Awaitable[T]) -> T:
+async def _awaited(answer: Awaitable[Verdict]) -> Verdict:
     return await answer
 
 
-def heard(answer: T | Awaitable[T]) -> T:
-    """The answer, which is there without a wait."""
-    if isinstance(answer, CoroutineType):
-        found: T = result_now(answer)
-        return found
-    return result_now(_awaited(answer)) if isinstance(answer, Awaitable) else answer
+def heard(answer: Answer) -> Verdict:
+    """The verdict, which is there without a wait."""
+    return answer if isinstance(answer, Verdict) else result_now(_awaited(answer))
 
 
 def session(judge: Judge, sender: str, recipient: str) -> Verdict:
@@ -152,7 +146,7 @@ def message(cleanup: Cleanup, content: bytes) -> None:
     reception = cleanup.open(Submission(origin, "bob@good.example", len(content), Body.UNSTATED))
     reception.add_recipient(Recipient("list@cape.com"))
     reception.write(content)
-    reply = heard(reception.finish())
+    reply = result_now(reception.finish())
     if reply.code != 250:
         raise SystemExit(reply.line())
 
@@ -183,10 +177,10 @@ def measure(parts: Parts) -> None:
         return session(judge, f"bob{number}@good.example", f"no-such-user{number}@cape.com")
 
     def route() -> object:
-        return heard(parts.routing.resolve(ours))
+        return result_now(parts.routing.resolve(ours))
 
     networks = facts.clients(parts.settings.text("mynetworks"), "mynetworks")
-    known = heard(parts.routing.resolve(ours))
+    known = result_now(parts.routing.resolve(ours))
     listing = parts.routing.recipients.listing
     rows: tuple[tuple[str, Callable[[], object]], ...] = (
         ("a refused session, known addresses", lambda: session(judge, sender, ours)),
@@ -194,9 +188,9 @@ def measure(parts: Parts) -> None:
         ("a refused session, no such domain", lambda: session(judge, sender, stranger)),
         ("an accepted recipient", lambda: session(judge, sender, "list@cape.com")),
         ("Routing.resolve, ours", route),
-        ("Routing.resolve, a stranger's", lambda: heard(parts.routing.resolve(sender))),
-        ("RecipientTables.listing", lambda: heard(listing(known))),
-        ("find_address", lambda: heard(parts.routing.recipients.virtual_alias_maps.find_address(ours))),
+        ("Routing.resolve, a stranger's", lambda: result_now(parts.routing.resolve(sender))),
+        ("RecipientTables.listing", lambda: result_now(listing(known))),
+        ("find_address", lambda: result_now(parts.routing.recipients.virtual_alias_maps.find_address(ours))),
         ("recipient_regexp", lambda: facts.maps("regexp:/etc/postfix/recipient_regexp", "x").lookup(ours)),
         ("mynetworks", lambda: networks.test("client.good.example", "198.18.3.4")),
         ("Attempt", lambda: Attempt("198.18.3.4", name="client.good.example", reverse_name="client.good.example")),

@@ -62,9 +62,7 @@ class Recording:
         lines = head.split("\n")
         kept = []
         for line in lines:
-            if line.startswith(
-                ("Return-Path", "X-Original-To", "Delivered-To", "Received", "\tid", "Message-Id")
-            ):
+            if line.startswith(("Return-Path", "X-Original-To", "Delivered-To", "Received", "\tid", "Message-Id")):
                 continue
             kept.append(line)
         head = "\n".join(kept).replace("<MAILER-DAEMON@mx.example.org>", "<MAILER-DAEMON>")

@@ -16,7 +16,56 @@ NAMES = st.one_of(
     st.sampled_from(sorted(REGISTRY)), st.sampled_from(["mine", "a-b", "x_time_limit", "virtual_maps", "="])
 )
 WORDS = st.sampled_from(
-    ["yes", "no", "0", "1", "-5", "10s", "3w", "1x", "$mine", "$myhostname", "${mine", "${mine?{a}:{b}}", "${{$stress}=={}?{1}}", "$$", "{", "}", "{}", "hash:/x", "{a", "b}", ",", "static:ok\n", "", "", "", "inline:{a=b}", "pgsql:vpm", "unionmap:{hash:/x,{}", "check_client_access", "permit_mynetworks", "reject", "1.2.3.4/33", "[::1]/128", "!/x", "/etc/x\n", "", "", "", "unix:private/x", "regexp:{{/a(/", "x}}", "ü", "�", "\x00", "#", "all", "99999999999999999999", "$mynetworks"]
+    [
+        "yes",
+        "no",
+        "0",
+        "1",
+        "-5",
+        "10s",
+        "3w",
+        "1x",
+        "$mine",
+        "$myhostname",
+        "${mine",
+        "${mine?{a}:{b}}",
+        "${{$stress}=={}?{1}}",
+        "$$",
+        "{",
+        "}",
+        "{}",
+        "hash:/x",
+        "{a",
+        "b}",
+        ",",
+        "static:ok\n",
+        "",
+        "",
+        "",
+        "inline:{a=b}",
+        "pgsql:vpm",
+        "unionmap:{hash:/x,{}",
+        "check_client_access",
+        "permit_mynetworks",
+        "reject",
+        "1.2.3.4/33",
+        "[::1]/128",
+        "!/x",
+        "/etc/x\n",
+        "",
+        "",
+        "",
+        "unix:private/x",
+        "regexp:{{/a(/",
+        "x}}",
+        "ü",
+        "�",
+        "\x00",
+        "#",
+        "all",
+        "99999999999999999999",
+        "$mynetworks",
+    ]
 )
 VALUES = st.lists(WORDS, max_size=6).map(" ".join)
 LINES = st.one_of(
@@ -29,7 +78,11 @@ MAIN = st.lists(LINES, max_size=8).map("\n".join)
 SERVICE = st.builds(
     lambda fields, rest: " ".join(fields) + " " + rest,
     st.lists(
-        st.sampled_from(["smtp", "inet", "unix", "n", "y", "-", "0", "10?", "1", "smtpd", "smtp", "pipe", "postscreen", "x"]), min_size=6, max_size=9
+        st.sampled_from(
+            ["smtp", "inet", "unix", "n", "y", "-", "0", "10?", "1", "smtpd", "smtp", "pipe", "postscreen", "x"]
+        ),
+        min_size=6,
+        max_size=9,
     ),
     VALUES.map(lambda text: f"-o {text} -o mine={text}"),
 )

@@ -94,7 +94,7 @@ LINE_ENDS = (
 ALMOST = tuple(
     before + dot + after
     for before, dot, after in itertools.product(LINE_ENDS, (b".", b"..", b". ", b".\0", b"\0."), LINE_ENDS)
-    if not (before.endswith(b"\r\n") and dot == b"." and after == b"\r\n")
+    if b"\r\n.\r\n" not in before + dot + after
 )
 """Everything around a dot that is not the end of data, though one server or another took it for that."""
 
@@ -237,10 +237,10 @@ def test_a_half_closed_connection_is_ended(server: Server, until_then: tuple[str
 
 def test_what_was_asked_before_a_half_close_is_answered(server: Server) -> None:
     with Client(server.port) as client:
-        client.hear()
-        client.send(b"EHLO far.example\r\nQUIT\r\n")
+        opened(client)
+        client.send(b"RSET\r\nQUIT\r\n")
         client.socket.shutdown(socket.SHUT_WR)
-        assert client.hear().startswith("250-mx.example")
+        assert client.hear() == "250 2.0.0 Ok"
         assert client.hear().startswith("221 2.0.0 ")
 
 

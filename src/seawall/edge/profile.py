@@ -111,7 +111,9 @@ class Profile:
     warnings: tuple[str, ...] = ()
     dresses: bool = False
     """Refusals are changed before they are said: soft_bounce, smtpd_reject_footer."""
-    _ehlo: dict[tuple[frozenset[str], tuple[str, ...], bool, bool, bool, bool], ReadyReply] = field(default_factory=dict)
+    _ehlo: dict[tuple[frozenset[str], tuple[str, ...], bool, bool, bool, bool], ReadyReply] = field(
+        default_factory=dict
+    )
 
     def ehlo(
         self, discarded: frozenset[str], mechanisms: tuple[str, ...], encrypted: bool, traits: Traits

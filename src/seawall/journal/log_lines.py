@@ -12,7 +12,9 @@ PRINTABLE = bytes(range(32, 127))
 
 def clean(text: str) -> str:
     """`text` with everything that a terminal or a log reader could misread replaced by ``?``, as Postfix does."""
-    if text.isascii() and not text.encode().translate(None, PRINTABLE):  # the common case, in half the time of isprintable
+    if text.isascii() and not text.encode().translate(
+        None, PRINTABLE
+    ):  # the common case, in half the time of isprintable
         return text
     return "".join(mark if mark.isprintable() else "?" for mark in text)
 

@@ -149,10 +149,6 @@ def _give_up(future: asyncio.Future[m.LinkMessage | None]) -> None:
         future.set_result(None)
 
 
-class DirectTrouble(Exception):
-    """The delivery process died with our request: what it did is not known."""
-
-
 class DirectLink(_Asking):
     """journey.DirectWay, in a worker."""
 
