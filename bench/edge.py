@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import resource
 import socket
 import sys
@@ -21,7 +20,7 @@ from typing import Any, cast
 
 import uvloop
 
-from bench.generator import HELLO, KINDS
+from bench.generator import KINDS
 from seawall.clock import SystemClock
 from seawall.config.settings import Settings
 from seawall.dns.names import ClientNames
@@ -224,39 +223,45 @@ async def through_sockets(factory: Callable[[], asyncio.Protocol], kind: str, se
     return found
 
 
-async def measure(sessions: int) -> None:
-    """Print each figure on a line."""
+def show(what: str, figure: float) -> None:
+    """One line of the table."""
+    print(f"{what:<46} {figure:>8,.0f} a CPU second {1e6 / figure:7.1f} µs", flush=True)
+
+
+async def measure(kind: str, sessions: int) -> None:
+    """One kind of session: its parts, the bare echo, and the whole."""
+    edge, _ = make_edge(is_late=False)
+    late, _ = make_edge(is_late=True)
+    packets = KINDS[kind][0](RECIPIENT, 0)
+    banner, *replies = in_memory(edge, packets)
+    spoken = tuple(replies)
+
+    def echo() -> Echo:
+        return Echo(banner, spoken)
+
+    show(f"{kind}: engine alone", best(lambda: engine_alone(edge.profile.rules, packets)))
+    show(f"{kind}: session in memory", best(lambda: in_memory(edge, packets)))
+    show(f"{kind}: bare echo through sockets", await through_sockets(echo, kind, sessions))
+    show(f"{kind}: sessions through sockets", await through_sockets(edge.session, kind, sessions))
+    show(f"{kind}: the same, the name comes late", await through_sockets(late.session, kind, sessions))
+
+
+async def measure_all(sessions: int) -> None:
+    """Both ways to send, and what becomes of a session's three records."""
+    for kind in ("refusal", "pipelined"):
+        await measure(kind, sessions)
     edge, journal = make_edge(is_late=False)
-    gc.freeze()  # as a worker does once it is built
-    for kind, (make, _) in KINDS.items():
-        if kind == "delivery":
-            continue
-        packets = make(RECIPIENT, 0)
-        banner, *replies = in_memory(edge, packets)
-        spoken = tuple(replies)
-        late, _ = make_edge(is_late=True)
-
-        def print_line(what: str, figure: float, kind: str = kind) -> None:
-            print(f"{kind:<10} {what:<38} {figure:>8,.0f} a CPU second, {1e6 / figure:6.1f} µs", flush=True)
-
-        print_line("engine alone", best(lambda packets=packets: engine_alone(edge.profile.rules, packets)))
-        print_line("session in memory", best(lambda packets=packets: in_memory(edge, packets)))
-        print_line(
-            "bare echo through sockets", await through_sockets(lambda b=banner, s=spoken: Echo(b, s), kind, sessions)
-        )
-        print_line("sessions through sockets", await through_sockets(edge.session, kind, sessions))
-        print_line("the same, named late", await through_sockets(late.session, kind, sessions))
-    in_memory(edge, (HELLO, *KINDS["pipelined"][0](RECIPIENT, 0)[1:]))
+    in_memory(edge, KINDS["pipelined"][0](RECIPIENT, 0))
     form, records = LineFormat("mail.example.com", "postfix", 1), tuple(journal.last)
-    print_line("its records as log lines", best(lambda: [syslog_packet(form, record) for record in records]))
-    print_line("its records for the watcher", best(lambda: [row_of(record) for record in records]))
+    show("the records of a session as log lines", best(lambda: [syslog_packet(form, record) for record in records]))
+    show("the same for the watcher", best(lambda: [row_of(record) for record in records]))
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="bench.edge", description=__doc__)
     parser.add_argument("--sessions", type=int, default=4000, help="a run through sockets; default 4000")
-    uvloop.run(measure(parser.parse_args().sessions))
+    uvloop.run(measure_all(parser.parse_args().sessions))
 
 
 if __name__ == "__main__":

@@ -352,3 +352,31 @@ async def test_a_client_that_vanishes_while_its_message_is_stored_loses_nothing(
     await settle()
     kept = world.intake.opened[0]
     assert (kept.finished, kept.aborted) == (True, False)
+
+
+async def test_replies_to_one_packet_leave_together_though_the_last_had_to_be_waited_for() -> None:
+    world = World()
+    world.judge.refusals["u@example.com"] = refuse("<u@example.com>: no")
+    world.names.gate = asyncio.Event()
+    talk = world.dialogue()
+    talk.say("EHLO x")
+    assert talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<u@example.com>\r\nQUIT") == []
+    world.names.gate.set()
+    await settle()
+    assert talk.heard() == ["250 2.1.0 Ok", "550 5.7.1 <u@example.com>: no", "221 2.0.0 Bye"]
+
+
+async def test_a_reply_is_not_held_back_for_long() -> None:
+    world = World()
+    world.names.gate = asyncio.Event()
+    talk = world.dialogue()
+    talk.say("EHLO x")
+    assert talk.say("MAIL FROM:<a@b.c>\r\nRCPT TO:<u@example.com>") == []
+    said: list[str] = []
+    while not said:  # HOLD seconds
+        await asyncio.sleep(0)
+        said = talk.heard()
+    assert said == ["250 2.1.0 Ok"]
+    world.names.gate.set()
+    await settle()
+    assert talk.heard() == ["250 2.1.5 Ok"]

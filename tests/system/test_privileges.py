@@ -1,6 +1,7 @@
 """Who the processes are, and that what root alone may do is done all the same: real users, in the box."""
 
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -83,6 +84,16 @@ def test_a_map_that_root_alone_may_read_is_used(site: BoxSite) -> None:
     assert site.submit("ann@good.example", "secret@pop.cape.com", "x")[1:] == [
         "550 5.7.1 <secret@pop.cape.com>: Recipient address rejected: The map says so"
     ]
+
+
+def test_a_map_that_root_alone_may_read_is_read_again_at_a_reload(site: BoxSite) -> None:
+    site.box.write("/etc/postfix/access", "secret@pop.cape.com 550 5.7.1 The new map says so\n", mode=0o600)
+    site.box.run("postmap", "hash:/etc/postfix/access")
+    site.box.run("chmod", "600", "/etc/postfix/access.db")
+    site.box.kill(site.pid, signal.SIGHUP)
+    refused = ["550 5.7.1 <secret@pop.cape.com>: Recipient address rejected: The new map says so"]
+    until(lambda: site.submit("ann@good.example", "secret@pop.cape.com", "x")[1:] == refused, "the new map is in use")
+    until(lambda: len(site.children("worker")) == 2, "the old workers end")
 
 
 def test_a_network_meets_one_worker_and_all_workers_meet_networks(site: BoxSite) -> None:

@@ -95,7 +95,7 @@ class SharedPort(Generic[Q]):
         self._socket.close()
 
     def _readable(self) -> None:
-        for _ in range(IN_ONE_GO):
+        for _ in range(min(IN_ONE_GO, len(self._asked)) or 1):
             try:
                 data = self._socket.recv(LARGEST_UDP)
             except (BlockingIOError, InterruptedError):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource
 from seawall.dns.hostnames import is_hostaddr
@@ -44,6 +45,7 @@ HOST_KINDS = frozenset({"MX", "NS", "PTR", "CNAME", "SRV"})
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
 _CLASS_IN = 1
+_LENGTHS = tuple(bytes((length,)) for length in range(64))
 _OPT = 41
 
 
@@ -51,8 +53,7 @@ class BadMessage(Exception):
     """The bytes are no answer to the question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """An answer as read.  `is_cut` asks for TCP; `secure` is the AD bit."""
 
     rcode: int
@@ -63,17 +64,17 @@ class Response:
 
 def format_name(name: str) -> bytes:
     """A name as labels.  BadMessage for one that does not fit (RFC 1035 §2.3.4)."""
-    out = bytearray()
-    for label in name.rstrip(".").split(".") if name.rstrip(".") else ():
-        data = label.encode("utf-8", "surrogateescape")
-        if not 0 < len(data) <= 63:
-            raise BadMessage(f"label of {len(data)} bytes")
-        out.append(len(data))
-        out += data
-    out.append(0)
-    if len(out) > 255:
+    data = name.rstrip(".").encode("utf-8", "surrogateescape")
+    if not data:
+        return b"\0"
+    out = b""
+    for label in data.split(b"."):
+        if not 0 < len(label) <= 63:
+            raise BadMessage(f"label of {len(label)} bytes")
+        out += _LENGTHS[len(label)] + label
+    if len(out) > 254:
         raise BadMessage("name too long")
-    return bytes(out)
+    return out + b"\0"
 
 
 def format_query(number: int, name: str, kind: str, *, edns: bool = True) -> bytes:
@@ -124,8 +125,7 @@ def _label(data: bytes) -> str:
     return "".join(f"\\{ord(letter):03d}" if letter in ".\\" or letter <= " " else letter for letter in text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
+class _Raw(msgspec.Struct, frozen=True):
     """A record whose data is still bytes, at `start` of the message."""
 
     name: str
@@ -312,5 +312,7 @@ def _negative_ttl(data: bytes, authority: list[_Raw]) -> int:
     """RFC 2308 §5: the lesser of the SOA's own TTL and its last field."""
     for raw in authority:
         if raw.number == KINDS["SOA"]:
-            return min(raw.ttl, int(_soa(data, raw)[0].rpartition(" ")[2]))
+            if raw.end - raw.start < 22:
+                raise BadMessage("short SOA")
+            return min(raw.ttl, int.from_bytes(data[raw.end - 4 : raw.end], "big"))
     return NEGATIVE_TTL

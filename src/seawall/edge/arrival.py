@@ -36,6 +36,7 @@ class Arrival(Telling):
     __slots__ = (
         "_greeted",
         "_starttls",
+        "_until_named",
         "attempt",
         "bucket",
         "cause",
@@ -76,6 +77,7 @@ class Arrival(Telling):
         """Something is waited for that is not the client."""
         self._greeted = False
         self._starttls: Command | None = None
+        self._until_named: asyncio.Future[None] | None = None
 
     # What the session adds
 
@@ -100,7 +102,7 @@ class Arrival(Telling):
         edge.patience.watch(self)
         edge.sessions.add(self)
         if edge.profile.asks_names and self.attempt.address:
-            self._ask_name(self.attempt.address)
+            self.naming = run_eagerly(self._learn_name(self.attempt.address), _nothing)
         else:
             self._named(NOT_ASKED)
         if edge.profile.tls_is_wrapped:
@@ -126,6 +128,8 @@ class Arrival(Telling):
         attempt.name, attempt.name_status = names.name, names.status
         attempt.reverse_name, attempt.reverse_name_status = names.reverse_name, names.reverse_status
         self.naming = None
+        if self._until_named is not None and not self._until_named.done():
+            self._until_named.set_result(None)
         self.client_name = names.name
         if names.warning:
             self.complain(names.warning)
@@ -136,26 +140,16 @@ class Arrival(Telling):
             server_port=attempt.server_port,
         )
 
-    def _ask_name(self, address: str) -> None:
+    async def _learn_name(self, address: str) -> None:
+        """Ask, and take the answer in the same turn of the loop that brings it."""
         try:
-            naming = run_eagerly(self.edge.names.client_names(address), self._named)
+            names = await self.edge.names.client_names(address)
+        except asyncio.CancelledError:
+            names = UNKNOWN_NOW
         except Exception as trouble:  # without a name the session goes on
-            self._unnamed(trouble)
-            return
-        if naming is not None:
-            self.naming = naming
-            naming.add_done_callback(self._named_late)
-
-    def _named_late(self, task: asyncio.Task[ClientNames]) -> None:
-        trouble = None if task.cancelled() else task.exception()
-        if trouble is not None:
-            self._unnamed(trouble)
-        else:
-            self._named(UNKNOWN_NOW if task.cancelled() else task.result())
-
-    def _unnamed(self, trouble: BaseException) -> None:
-        self.complain(f"{{client}}: {type(trouble).__name__} in the look-up of its name: {trouble}")
-        self._named(UNKNOWN_NOW)
+            self.complain(f"{{client}}: {type(trouble).__name__} in the look-up of its name: {trouble}")
+            names = UNKNOWN_NOW
+        self._named(names)
 
     def _start_wrapped(self) -> None:
         profile = self.profile
@@ -217,9 +211,10 @@ class Arrival(Telling):
         self.engine.denied = Reply(503, "5.7.0", f"Error: access denied for {self.client}")
 
     async def know(self) -> None:
-        """Until the client's name is known."""
+        """Until the client's name is known.  The session is busy meanwhile, so that only one waits."""
         while self.naming is not None:
-            await asyncio.wait((self.naming,))
+            self._until_named = asyncio.get_running_loop().create_future()
+            await self._until_named
 
     async def ask(self, answer: Any) -> Verdict:
         """A verdict that may have to be waited for; what the checks said goes to the log."""
@@ -302,6 +297,10 @@ class Arrival(Telling):
         self.engine.denied = None
         self.engine.is_authenticated = bool(attempt.sasl_username)
         self.engine.restart(helo=attempt.helo, protocol=attempt.protocol)
+
+
+def _nothing(result: None) -> None:
+    """All is done already."""
 
 
 def _plain_address(address: str) -> str:

@@ -18,6 +18,8 @@ from seawall.smtp.replies import ready
 if TYPE_CHECKING:
     from seawall.edge.session import Session
 
+_REJECT = Act.REJECT
+"""Looking a member up in its class costs ten times as much, and these are asked at every command."""
 SENDER_OK = ready(250, "2.1.0", "Ok")
 RECIPIENT_OK = ready(250, "2.1.5", "Ok")
 NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
@@ -67,7 +69,7 @@ def _mail(session: Session, event: Mail) -> Reply | Work | None:
 
 async def _mail_judged(session: Session, event: Mail, answer: Any) -> Reply | None:
     verdict = await session.ask(answer)
-    if verdict.act is Act.REJECT:
+    if verdict.act is _REJECT:
         session.forget()
         return session.refusal(verdict)
     return _begin(session, event)
@@ -112,7 +114,7 @@ def rcpt(session: Session, event: Rcpt) -> Reply | Work | None:
     attempt.where = "RCPT"
     attempt.recipient = recipient
     answer = edge.judge.rcpt(attempt)
-    if isinstance(answer, Verdict) and answer.act is Act.REJECT:
+    if isinstance(answer, Verdict) and answer.act is _REJECT:
         return _rejected(session, transaction, answer)
     return _rcpt_judged(session, event, transaction, answer)
 
@@ -139,7 +141,7 @@ def _rejected(session: Session, transaction: Transaction, verdict: Verdict) -> R
 
 async def _rcpt_judged(session: Session, event: Rcpt, transaction: Transaction, answer: Any) -> Reply | None:
     verdict = answer if isinstance(answer, Verdict) else await answer
-    if verdict.act is Act.REJECT:
+    if verdict.act is _REJECT:
         return _rejected(session, transaction, verdict)
     attempt = session.attempt
     if attempt.remarks:
@@ -166,7 +168,7 @@ async def _open(session: Session, transaction: Transaction) -> Reply | None:
     edge = session.edge
     attempt = session.attempt
     context = await session.ask(edge.judge.rewrite_context(attempt))
-    if context.act is Act.REJECT:
+    if context.act is _REJECT:
         return context.reply
     is_local = context.act is Act.PERMIT
     domain = session.forwarded.get("DOMAIN")
@@ -199,7 +201,7 @@ async def vrfy(session: Session, event: Vrfy) -> Reply | None:
     attempt.smtputf8 = attempt.smtputf8 or event.smtputf8
     verdict = await session.ask(edge.judge.vrfy(attempt))
     attempt.recipient, attempt.smtputf8 = before
-    if verdict.act is Act.REJECT:
+    if verdict.act is _REJECT:
         return session.refusal(verdict)
     return Reply(252, "2.0.0", event.argument)
 
@@ -211,7 +213,7 @@ async def etrn(session: Session, event: Etrn) -> Reply | None:
     attempt.where = "ETRN"
     attempt.etrn_domain = event.domain
     verdict = await session.ask(session.edge.judge.etrn(attempt))
-    if verdict.act is Act.REJECT:
+    if verdict.act is _REJECT:
         return session.refusal(verdict)
     edge = session.edge
     served = edge.profile.lists.flushed.test(event.domain)

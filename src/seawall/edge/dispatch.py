@@ -37,7 +37,7 @@ HANDLERS: Mapping[type[events.Command], Handler] = MappingProxyType(
     }
 )
 
-CONTINUING = frozenset({events.ChunkRead, events.EndOfData, events.AuthLine})
+CONTINUING: frozenset[type[events.Command]] = frozenset({events.ChunkRead, events.EndOfData, events.AuthLine})
 """Events that belong to a command that was counted already."""
-UNLIKE_OTHERS = CONTINUING | {events.Refused, events.Noop}
+UNLIKE_OTHERS: frozenset[type[events.Command]] = CONTINUING | {events.Refused, events.Noop}
 """Events that are not simply counted under their verb."""

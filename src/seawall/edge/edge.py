@@ -22,10 +22,11 @@ from seawall.policy.attempt import Attempt
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import parse_discarded
 
-
 HOLD = 0.002
 """Seconds that replies wait for company where the command behind them has to wait; ours: most answers are there by then,
 and a client that sent more has no use for the first replies alone."""
+TURNS = 2
+"""Turns of the loop behind that: uvloop runs what was called soon before it looks at sockets, so one is not enough."""
 
 
 class Edge:
@@ -68,7 +69,7 @@ class Edge:
         self.sessions: set[Arrival] = set() if sessions is None else sessions
         """Those that are open."""
         self.is_draining = False
-        self._call_later = loop.call_later
+        self._loop = loop
         self._held: list[Session] = []
         self.no_traits = Traits()
         """What nobody has who was not looked at yet."""
@@ -80,10 +81,14 @@ class Edge:
     def flush_soon(self, session: Session) -> None:
         """What this session has said goes out with what it says next, or after HOLD seconds."""
         if not self._held:
-            self._call_later(HOLD, self._flush_held)
+            self._loop.call_later(HOLD, self._flush_held, TURNS)
         self._held.append(session)
 
-    def _flush_held(self) -> None:
+    def _flush_held(self, turns: int) -> None:
+        """First let the loop read what came meanwhile: where it is busy, the answer lies there unread."""
+        if turns:
+            self._loop.call_soon(self._flush_held, turns - 1)
+            return
         held, self._held = self._held, []
         for session in held:
             session.flush()

@@ -27,6 +27,7 @@ from seawall.edge.mechanisms import (
 )
 from seawall.policy.attempt import Attempt
 from seawall.tables.berkeley import Damaged, read_file
+from seawall.tables.table import TableTrouble
 
 CONFIG_PATH = "/etc/postfix/sasl:/etc/sasl2:/usr/lib/sasl2"
 """Where smtpd.conf is looked for, as Debian's Postfix does, unless cyrus_sasl_config_path says otherwise."""
@@ -111,7 +112,7 @@ class SaslDb:
                 self._secrets = dict(read_file(self._path))
                 self._seen = facts
                 self.is_usable = True
-        except (OSError, Damaged):
+        except (OSError, Damaged, TableTrouble):
             return
 
     def secret(self, user: str, realm: str) -> str | None:
@@ -188,6 +189,8 @@ class CyrusLogin:
         if self._db is None:
             return _within(PATIENCE, ask_saslauthd(self._socket, user, password, self._service, self._realm))
         secret = self._secret(user)
+        if not self._db.is_usable:
+            return TROUBLE
         encoded = (text.encode("utf-8", "surrogateescape") for text in (secret or "", password))
         if secrets.compare_digest(*encoded) and secret is not None:
             return Success(f"{user}@{self._realm}" if self._realm and "@" not in user else user)

@@ -101,7 +101,7 @@ class DovecotLogin:
         while True:
             try:
                 await self._connection()
-            except (OSError, ValueError, asyncio.IncompleteReadError):
+            except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 pass
             self._lose()
             await asyncio.sleep(AGAIN)

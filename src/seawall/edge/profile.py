@@ -16,8 +16,8 @@ from seawall.mail.reply import Reply
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import SILENT, ehlo_lines, format_ehlo, parse_discarded
 from seawall.smtp.grammar import printable
-from seawall.smtp.rules import Rules
 from seawall.smtp.replies import ReadyReply, format_reply, ready
+from seawall.smtp.rules import Rules
 from seawall.tables.match import AddressList, DomainList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps

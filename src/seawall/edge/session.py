@@ -98,11 +98,15 @@ class Session(Arrival):
                     break
                 self._take(event)
             else:
+                self.flush()
                 self.is_busy = True
                 asyncio.get_running_loop().call_soon(self._go_on)
         except Exception as trouble:  # the client hears 421, the others go on
             self._failed(trouble)
-        self.flush()
+        if self.is_busy and self._out:
+            self.edge.flush_soon(self)
+        else:
+            self.flush()
 
     def _take(self, event: Event | NeedData) -> None:
         if isinstance(event, Command):
@@ -156,8 +160,6 @@ class Session(Arrival):
             self._failed(trouble)
             return
         if task is not None:
-            if self._out:
-                self.edge.flush_soon(self)
             task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[Reply | None]) -> None:
@@ -352,8 +354,10 @@ class Session(Arrival):
     # The end
 
     def ended(self) -> None:
-        """The client sends no more: what it sent before is still answered."""
-        if not self.is_busy and not self.is_blocked:
+        """The client sends no more: what it sent before is still answered, but a handshake is at its end."""
+        if self.tls is not None and not self.tls.is_established:
+            self.not_secured("lost connection")
+        elif not self.is_busy and not self.is_blocked:
             self.work()
 
     def unblocked(self) -> None:

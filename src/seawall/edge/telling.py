@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from seawall.clock import Clock
-from seawall.dns.names import ClientNames
 from seawall.edge.wire import Wire
 from seawall.journal.record import Journal
 from seawall.journal.records.edge import ClientRecord, Complained, Connected, Remarked
@@ -39,7 +38,7 @@ class Telling(Wire):
         self.client_name = ""
         self.client_address = ""
         self.client_port = ""
-        self.naming: asyncio.Task[ClientNames] | None = None
+        self.naming: asyncio.Task[None] | None = None
         """The question for the name, while it is under way."""
 
     @property

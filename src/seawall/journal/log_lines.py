@@ -6,7 +6,6 @@ import time
 
 from seawall.journal.record import Record
 
-
 PRINTABLE = bytes(range(32, 127))
 
 

@@ -77,14 +77,23 @@ class DeliveryPart(PartBase):
         return self._service.under_way
 
     async def drain(self, seconds: float, farewell: bool) -> None:
-        """Finish what was begun: half a delivery is worse than a late end."""
+        """Finish what was begun: half a delivery is worse than a late end.
+
+        At the end of everything, also what those who ask have yet to finish: without a supervisor (killed) all drain
+        at once.
+        """
         try:
-            await asyncio.wait_for(self._service.idle(), seconds)
+            await asyncio.wait_for(self._finished(farewell), seconds)
         except TimeoutError:
             self.common.warn("master", f"delivery process ends with {self._service.under_way} deliveries under way")
         self._service.close()
         self._relay.close()
         await super().drain(seconds, farewell)
+
+    async def _finished(self, at_the_end: bool) -> None:
+        if at_the_end:
+            await self._service.deserted()
+        await self._service.idle()
 
 
 def _is_of_root(folder: str) -> bool:

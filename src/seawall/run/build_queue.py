@@ -39,6 +39,8 @@ from seawall.spool.visits import Visits
 from seawall.spool.writer import QueueWriter
 from seawall.tables.table import TableUnsupported
 
+WITHOUT_DELIVERY = 3.0
+"""Seconds that a drain takes at most where there is no delivery process; ours: most remote servers answer in less."""
 PICKUP_EVERY = 60.0
 """Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
 
@@ -174,8 +176,11 @@ class QueuePart(PartBase):
         return len(self._manager.active)
 
     async def drain(self, seconds: float, farewell: bool) -> None:
-        """Begin no delivery, let those under way end; the rest is on disk."""
-        end = time.monotonic() + seconds
+        """Begin no delivery, let those under way end; the rest is on disk.
+
+        Without a delivery process most of them wait for one in vain, and the others have less time.
+        """
+        end = time.monotonic() + (seconds if self._jobs.is_linked else min(seconds, WITHOUT_DELIVERY))
         for server in self._servers:
             server.close()
         with contextlib.suppress(TimeoutError):  # a submission under way is taken to its end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sqlite3
@@ -28,6 +29,9 @@ class Watcher(PartBase):
     def __init__(self, common: Common) -> None:
         super().__init__(common)
         self._rows: list[tuple[float, str, int, str, str, bytes]] = []
+        self._channels: list[Channel[m.LinkMessage]] = []
+        self._deserted = asyncio.Event()
+        self._deserted.set()
         self._store: Store | None = None
         self._trouble = ""
         settings = common.settings
@@ -55,8 +59,13 @@ class Watcher(PartBase):
 
     def linked(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:
         """Another child journals here."""
-        channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._take, lambda: None)
-        del channel  # the loop keeps it until the other side ends
+        channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._take, self._lost)
+        self._channels = [*(each for each in self._channels if each.is_open), channel]
+        self._deserted.clear()
+
+    def _lost(self) -> None:
+        if not any(channel.is_open for channel in self._channels):
+            self._deserted.set()
 
     def _take(self, message: m.LinkMessage, descriptors: list[int]) -> None:
         for descriptor in descriptors:
@@ -89,8 +98,10 @@ class Watcher(PartBase):
         asyncio.get_running_loop().call_later(FORGET_EVERY, self._forget_and_again)
 
     async def drain(self, seconds: float, farewell: bool) -> None:
-        """Keep the rest."""
-        await asyncio.sleep(0)
+        """Keep the rest: at the end of everything, what the others say until they have ended."""
+        if farewell:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._deserted.wait(), seconds)
         await super().drain(seconds, farewell)
         self._commit()
         if self._store is not None:

@@ -246,6 +246,8 @@ class DeliveryService:
         self._warn = warn
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: list[Channel[m.LinkMessage]] = []
+        self._deserted = asyncio.Event()
+        self._deserted.set()
 
     @property
     def under_way(self) -> int:
@@ -255,9 +257,14 @@ class DeliveryService:
     def serve(self, end: socket.socket) -> None:
         """Answer on this pair until the other side ends."""
         channel: Channel[m.LinkMessage] = Channel(
-            end, m.LinkMessage, lambda message, fds: self._take(channel, message, fds), lambda: None
+            end, m.LinkMessage, lambda message, fds: self._take(channel, message, fds), self._lost
         )
         self._channels = [*(each for each in self._channels if each.is_open), channel]
+        self._deserted.clear()
+
+    def _lost(self) -> None:
+        if not any(channel.is_open for channel in self._channels):
+            self._deserted.set()
 
     def _take(self, channel: Channel[m.LinkMessage], message: m.LinkMessage, descriptors: list[int]) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(channel, message, descriptors))
@@ -302,6 +309,10 @@ class DeliveryService:
         except Exception as error:  # as above
             self._warn(f"{job.queue_id}: transport {job.transport}: {type(error).__name__}: {error}")
             return Delivery(_unknown(len(job.recipients), FAILED))
+
+    async def deserted(self) -> None:
+        """Wait until nobody is left who could ask."""
+        await self._deserted.wait()
 
     async def idle(self) -> None:
         """Wait until everything taken is answered."""

@@ -430,7 +430,7 @@ class Supervisor:
         for child in [c for c in self._children if c.generation == plan.generation]:
             olds = self._others_at(child) if child.role in ALONE else []
             for old in olds:
-                self._drain(old, 10.0)  # `_succeed` lets the new one begin
+                self._drain(old, 10.0, farewell=False)  # `_succeed` lets the new one begin
             if not olds:
                 self._begin(child)
         if self._reload_wanted:

@@ -56,7 +56,7 @@ _CHUNK_TOO_LARGE = Reply(552, "5.3.4", "Chunk exceeds message size limit")
 _RESPONSE_TOO_LONG = Reply(500, "5.5.6", "SASL response limit exceeded")
 # Names of the module's own for what is asked at every command: looking a member up in its class costs ten times as much.
 _IDLE, _DATA, _AUTH, _CLOSED = State.IDLE, State.DATA, State.AUTH, State.CLOSED
-_OUT_OF_TABLE = frozenset({Refused, EndOfData, Auth, AuthLine})
+_OUT_OF_TABLE: frozenset[type[Command]] = frozenset({Refused, EndOfData, Auth, AuthLine})
 _IN_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS, State.CHUNKS_REFUSED})
 
 
