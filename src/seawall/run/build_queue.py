@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import time
@@ -126,8 +127,9 @@ class QueuePart(PartBase):
         submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, allowed)
         self._control = control = Control(self._manager, allowed)
         self._visits = (submission.visits, control.visits)
-        self._servers.append(await serve_control(control, common.places.control_socket))
-        self._servers.append(await serve_submission(submission, common.places.submit_socket))
+        local = {info.address: listener for info, listener in common.given.listeners}
+        self._servers.append(await serve_control(control, local[os.path.basename(common.places.control_socket)]))
+        self._servers.append(await serve_submission(submission, local[os.path.basename(common.places.submit_socket)]))
         pickup = Pickup(
             common.places,
             self._intake,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from seawall.linux.reuseport import attach, network_program
 from seawall.mail.network import Network
@@ -140,6 +141,20 @@ def open_group(address: Address, workers: int, key: int, exempt: Sequence[Networ
         return group, True
     width, bits = WIDTH[address.family], HASHED_BITS[address.family]
     return group, attach(group[0], network_program(width, bits, workers, key, exempt))
+
+
+def open_local(path: Path) -> tuple[ListenerInfo, socket.socket]:
+    """A local socket to which everybody on this host may connect.  Raises ListenTrouble."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(BACKLOG)
+    except OSError as trouble:
+        listener.close()
+        raise ListenTrouble(f"cannot listen on {path}: {trouble.strerror or trouble}") from None
+    return ListenerInfo(-1, "unix", path.name, 0), listener
 
 
 def describe(service: int, listener: socket.socket) -> ListenerInfo:

@@ -18,7 +18,10 @@ VERSION = 3
 
 
 class ListenerInfo(msgspec.Struct, frozen=True):
-    """One listening socket of a worker: the master.cf service (by position) that answers on it."""
+    """One listening socket of a worker: the master.cf service (by position) that answers on it.
+
+    For the queue manager a local one: `family` is ``unix``, `address` its name in ``public/``.
+    """
 
     service: int
     family: str

@@ -77,6 +77,7 @@ class Server:
         """As it was at the start: ports and places stay as it says."""
         self._site = Site.of(self._found.settings)
         self._groups: list[Group] = []
+        self._local: list[tuple[ListenerInfo, socket.socket]] = []
         self._lock = -1
         self._log: int | None = None
         self._sink: Sink = TerminalSink(_form(self._found.settings))
@@ -98,6 +99,7 @@ class Server:
         self._lock = pid_file.take()
         try:
             workers = self._listen()
+            self._local = [sockets.open_local(path) for path in self._site.local_sockets()]
             plan = self._plan_of(self._found, workers, self._groups)
             self._use_log(settings)
             self.say(
@@ -107,6 +109,8 @@ class Server:
             trouble = Supervisor(plan, self.say, lambda: ready(names)).run(self._reload)
             self.say("info", "stopped")
         finally:
+            for path in self._site.local_sockets():
+                path.unlink(missing_ok=True)
             pid_file.give_back()
         if trouble:
             raise StartTrouble(trouble)
@@ -139,6 +143,7 @@ class Server:
             user=self._site.account.name if self._site.account else "",
             workers=workers,
             groups=groups,
+            local=self._local,
             open_log=lambda: self._open_log(found.settings),
             lock=self._lock,
         )

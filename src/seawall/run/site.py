@@ -68,6 +68,11 @@ class Site:
                 73,
             ) from trouble
 
+    def local_sockets(self) -> tuple[Path, Path]:
+        """Where the queue manager serves this host's users."""
+        places = Places(str(self.spool))
+        return Path(places.control_socket), Path(places.submit_socket)
+
     def _give(self, *places: Path) -> None:
         """To mail_owner, where we are root."""
         if self.account is not None:

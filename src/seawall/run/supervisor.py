@@ -96,6 +96,7 @@ class Child:
 class Plan:
     """What to run: one generation's configuration, and the groups of listening sockets, which outlive generations.
 
+    `local` are the sockets on which the queue manager serves this host's users: they wait where it is being replaced.
     `lock` is a descriptor that every child inherits: the lock on it lasts until the last of them has ended.
     """
 
@@ -106,6 +107,7 @@ class Plan:
     workers: int
     generation: int = 1
     groups: list[tuple[m.ListenerInfo, list[socket.socket]]] = field(default_factory=list)
+    local: list[tuple[m.ListenerInfo, socket.socket]] = field(default_factory=list)
     open_log: Callable[[], int | None] = lambda: None
     lock: int = -1
 
@@ -176,6 +178,8 @@ class Supervisor:
         if not self._stopping:
             self._stopping = True
             self._due.clear()
+            for _, listener in self._plan.local:
+                listener.close()  # who comes once the queue manager has ended is to know at once
             self._say("info", "stopping: waiting for sessions to end")
             self._abandon()
 
@@ -204,8 +208,9 @@ class Supervisor:
         texts = os.memfd_create("seawall-configuration")
         os.write(texts, msgspec.msgpack.encode(plan.configuration))
         log = plan.open_log()
-        groups = plan.groups if child.role == "worker" else []
-        listeners = [group[child.index] for _, group in groups]
+        listeners = plan.local if child.role == "queue-manager" else []
+        if child.role == "worker":
+            listeners = [(info, group[child.index]) for info, group in plan.groups]
         start = m.Start(
             version=m.VERSION,
             role=child.role,
@@ -215,10 +220,10 @@ class Supervisor:
             directory=plan.directory,
             user=plan.user,
             generation=child.generation,
-            listeners=tuple(info for info, _ in groups),
+            listeners=tuple(info for info, _ in listeners),
             has_log=log is not None,
         )
-        descriptors = [texts, *([log] if log is not None else []), *(each.fileno() for each in listeners)]
+        descriptors = [texts, *([log] if log is not None else []), *(each.fileno() for _, each in listeners)]
         self._tell(child, start, descriptors)
         os.close(texts)
         if log is not None:
