@@ -24,6 +24,8 @@ CONFIG = Path(__file__).resolve().parent.parent / "tests" / "golden" / "config-a
 ETC = Path("/etc/postfix")
 SERVER = ("192.0.2.1", 25)
 INDEXED = ("ip-relay", "transport", "virtdoms", "virtmaps", "domain-accept", "domain-relay")
+PARALLEL = "150"
+"""Sessions at one time: three quarters of the 200 processes that the configuration allows Postfix."""
 USERS = ("alice", "bob", "carol", "dave")
 # What both servers are given beyond config A: no cap on connections by one client (a load test is one client to it),
 # and the names of the box's own programs.
@@ -202,7 +204,16 @@ def generate(*words: str) -> dict[str, object]:
 
 def refusals(server: str, sessions: int, *, step: str, networks: int = 64) -> dict[str, object]:
     """Sessions that end in 550 at RCPT."""
-    words = ["--kind", step, "--recipient", "no-such-user@cape.com", "--networks", str(networks), "--parallel", "40"]
+    words = [
+        "--kind",
+        step,
+        "--recipient",
+        "no-such-user@cape.com",
+        "--networks",
+        str(networks),
+        "--parallel",
+        PARALLEL,
+    ]
     generate(*words, "--sessions", "500")  # processes started, tables read, code warm
     used = cpu(server)
     found = generate(*words, "--sessions", str(sessions), "--seconds", "60")
@@ -222,7 +233,7 @@ def new_mail() -> int:
 def messages(server: str, sessions: int) -> dict[str, object]:
     """Messages accepted and lying fsynced in a Maildir."""
     recipients = [word for user in USERS for word in ("--recipient", f"{user}@cape.com")]
-    words = ["--kind", "delivery", *recipients, "--parallel", "40", "--size", "4096"]
+    words = ["--kind", "delivery", *recipients, "--parallel", PARALLEL, "--size", "4096"]
     generate(*words, "--sessions", "200")
     wait_for(lambda: new_mail() >= 200, 30, "the first messages lie there")
     used, begin = cpu(server), time.perf_counter()

@@ -49,7 +49,7 @@ def test_a_server_in_the_background_is_started_asked_reloaded_and_stopped(hand: 
     assert run(hand, "flush").returncode == 0
     stopped = run(hand, "stop")
     assert (stopped.returncode, stopped.stderr) == (0, "postfix: stopping the Postfix mail system\n")
-    assert not is_alive(pid)
+    until(lambda: not is_alive(pid), "its process is gone")
     assert run(hand, "status").returncode == 1
     assert run(hand, "reload").stderr == "postfix: the Postfix mail system is not running\n"
 

@@ -26,9 +26,9 @@ command_time_limit = 2s
 seawall_workers = 2
 """
 ALIASES = """\
-command: "|cat >/dev/null; id -un >/tmp-box/command; grep -E 'Cap|NoNew' /proc/self/status >/tmp-box/powers"
-file: /tmp-box/file
-sleeper: "|id -un >/tmp-box/sleeper; sleep 600 & sleep 601"
+command: "|cat >/dev/null; id -un >/home/shared/command; grep -E 'Cap|NoNew' /proc/self/status >/home/shared/powers"
+file: /home/shared/file
+sleeper: "|id -un >/home/shared/sleeper; sleep 600 & sleep 601"
 crew: :include:/home/bob/crew
 """
 NOBODY = 65534
@@ -39,7 +39,7 @@ SETUID_SETGID, AND_KILL, AND_OF_ROOT = 0xC0, 0xE0, 0xC3
 @pytest.fixture(scope="module")
 def site(box: Box) -> Iterator[BoxSite]:
     made = BoxSite(box)
-    box.run("install", "-d", "-m", "1777", "/tmp-box")
+    box.run("install", "-d", "-m", "1777", "/home/shared")
     files = {"aliases": ALIASES, "access": "secret@pop.cape.com 550 5.7.1 The map says so\n"}
     made.lay_out(MAIN_CF + "home_mailbox = Maildir/\n", files)
     box.run("chmod", "600", "/etc/postfix/access.db", "/etc/postfix/access")
@@ -126,22 +126,22 @@ def test_mail_reaches_a_home_that_nobody_else_may_enter(site: BoxSite) -> None:
 def test_an_aliass_command_runs_as_default_privs_without_any_power(site: BoxSite) -> None:
     site.accepted("ann@good.example", "command@pop.cape.com", "x")
     site.said("status=sent (delivered to command: ")
-    assert site.box.read("/tmp-box/command") == b"nobody\n"
-    lines = dict(line.split(":\t") for line in (site.box.read("/tmp-box/powers") or b"").decode().splitlines())
+    assert site.box.read("/home/shared/command") == b"nobody\n"
+    lines = dict(line.split(":\t") for line in (site.box.read("/home/shared/powers") or b"").decode().splitlines())
     assert {int(lines[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
     assert lines["NoNewPrivs"] == "0", "a user's command may start setgid programs, as under Postfix"
 
 
 def test_an_aliass_file_is_written_as_default_privs(site: BoxSite) -> None:
     site.accepted("ann@good.example", "file@pop.cape.com", "into a file")
-    site.said("status=sent (delivered to file: /tmp-box/file)")
-    assert site.box.run("stat", "-c", "%U %a", "/tmp-box/file").out == "nobody 600\n"
+    site.said("status=sent (delivered to file: /home/shared/file)")
+    assert site.box.run("stat", "-c", "%U %a", "/home/shared/file").out == "nobody 600\n"
 
 
 def test_a_command_whose_time_is_over_is_killed_with_all_its_children(site: BoxSite) -> None:
     site.accepted("ann@good.example", "sleeper@pop.cape.com", "x")
     site.said("Command time limit exceeded: ")
-    assert site.box.read("/tmp-box/sleeper") == b"nobody\n"
+    assert site.box.read("/home/shared/sleeper") == b"nobody\n"
     until(lambda: not any("sleep 60" in line for line in site.box.processes().values()), "nothing of it is left")
 
 
