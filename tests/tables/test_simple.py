@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from seawall.mail.words import split_words, unbrace
 from seawall.tables.registry import INSTEAD, TYPES, Tables
 from seawall.tables.system import is_local, users_of
 from seawall.tables.table import TableUnsupported, Use
-from seawall.tables.words import split_words, unbrace
 
 
 @pytest.mark.parametrize(

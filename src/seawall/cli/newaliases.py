@@ -11,7 +11,7 @@ from seawall.cli import exits, postalias
 from seawall.cli.map_tool import run
 from seawall.config.settings import load
 from seawall.config.source import ConfigTrouble
-from seawall.tables.words import split_words
+from seawall.mail.words import split_words
 
 
 def main(arguments: list[str]) -> int:

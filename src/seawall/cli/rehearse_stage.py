@@ -14,6 +14,7 @@ from seawall.dns.answers import Asks
 from seawall.dns.resolv_conf import read_resolv_conf
 from seawall.dns.resolver import Resolver
 from seawall.mail.envelope import TlsFacts
+from seawall.mail.words import split_words
 from seawall.policy.attempt import UNKNOWN, Attempt, NameStatus
 from seawall.policy.bench import Unserved
 from seawall.policy.judge import Judge
@@ -23,7 +24,6 @@ from seawall.policy.world import WorldFacts
 from seawall.routing.resolve import Routing
 from seawall.tables.registry import Tables
 from seawall.tables.table import TableUnsupported
-from seawall.tables.words import split_words
 
 EMPTY = """
 compatibility_level = 3.6

@@ -14,6 +14,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from seawall.config.source import BLANKS, ConfigTrouble
+from seawall.mail import words
 
 UNITS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
 """Seconds of a time unit.  mail_conf_time(3)"""
@@ -132,28 +133,8 @@ def read_text(parameter: Parameter, value: str) -> str:
 
 
 def split_words(value: str, separators: str = SEPARATORS) -> tuple[str, ...]:
-    """The words of a list; what stands in ``{ }`` stays whole, braces kept.  Postfix mystrtokq(3)
-
-    A brace counts wherever it stands, so ``inline:{a=b, c=d}`` is one word.  An unbalanced ``{`` takes the rest.
-    """
-    words: list[str] = []
-    start = -1
-    level = 0
-    for at, char in enumerate(value):
-        if level == 0 and char in separators:
-            if start >= 0:
-                words.append(value[start:at])
-            start = -1
-            continue
-        if start < 0:
-            start = at
-        if char == "{":
-            level += 1
-        elif char == "}" and level:
-            level -= 1
-    if start >= 0:
-        words.append(value[start:])
-    return tuple(words)
+    """The words of a list; what stands in ``{ }`` stays whole, braces kept.  Postfix mystrtokq(3)"""
+    return tuple(words.split_words(value, separators))
 
 
 def unbrace(word: str) -> str:
@@ -163,11 +144,7 @@ def unbrace(word: str) -> str:
     """
     if not word.startswith("{"):
         return word
-    level = 0
-    for at, char in enumerate(word):
-        level += (char == "{") - (char == "}")
-        if level == 0:
-            if at + 1 < len(word):
-                raise ConfigTrouble(f"syntax error after '}}' in \"{word}\"")
-            return word[1:at].strip(BLANKS)
-    raise ConfigTrouble(f"missing '}}' in \"{word}\"")
+    trouble = words.group_trouble(word)
+    if trouble is not None:
+        raise ConfigTrouble(trouble)
+    return word[1:-1].strip(BLANKS)

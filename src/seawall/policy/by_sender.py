@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from seawall.mail.reply import Reply
+from seawall.mail.words import split_words
 from seawall.policy.addresses import NotFqdn, UnknownDomain, Unlisted, route_of
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench, Place, warn
@@ -13,7 +14,6 @@ from seawall.policy.reasons import Reason
 from seawall.policy.stages import SENDER
 from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.tables.search import Form
-from seawall.tables.words import split_words
 
 
 def reject_non_fqdn_sender(bench: Bench, place: Place) -> Ask:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from seawall.dns.answers import Answer as DnsAnswer
 from seawall.dns.answers import Found, NoData, NoSuchName, Resource
 from seawall.dns.hostnames import is_hostaddr, mailhost_address, to_ascii
+from seawall.mail.words import split_words, unbrace
 from seawall.policy.access import TROUBLE, judge_value
 from seawall.policy.attempt import UNKNOWN, Attempt
 from seawall.policy.bench import Bench, Builder, Place, warn
@@ -37,7 +38,6 @@ from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.routing.route import Route
 from seawall.tables.search import ACCESS_MAP, Form, Key, Way, domain_keys, network_keys
 from seawall.tables.table import TableTrouble
-from seawall.tables.words import split_words, unbrace
 
 _PLAIN = re.compile(r"[A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[^@]*\Z")
 """An address that needs no quotes, or is all the same to a pattern."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from seawall.config.source import ConfigTrouble
+from seawall.mail.words import split_words
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, warn
 from seawall.policy.evaluate import Ask, Item, Items, evaluate, server_error
 from seawall.policy.stages import Stage
 from seawall.policy.verdict import DUNNO, Verdict
 from seawall.tables.table import TableUnsupported
-from seawall.tables.words import split_words
 
 WARN_IF_REJECT = "warn_if_reject"
 GUARDS = (

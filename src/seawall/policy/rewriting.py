@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 
 from seawall.mail.reply import Reply
+from seawall.mail.words import split_words
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench, Builder, Place, warn
 from seawall.policy.by_client import permit_inet_interfaces, permit_mynetworks
@@ -18,7 +19,6 @@ from seawall.policy.reasons import Reason
 from seawall.policy.stages import STAGES
 from seawall.policy.verdict import DUNNO, PERMIT, Act, Remark, Verdict
 from seawall.tables.table import TableTrouble
-from seawall.tables.words import split_words
 
 PARAMETER = "local_header_rewrite_clients"
 CHECK_ADDRESS_MAP = "check_address_map"

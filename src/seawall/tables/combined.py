@@ -9,9 +9,9 @@ import random
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from seawall.mail.words import split_words, unbrace
 from seawall.tables.simple import MemoryTable, troubled
 from seawall.tables.table import Answer, Opening, Table
-from seawall.tables.words import split_words, unbrace
 
 
 def _members(opening: Opening, what: str) -> tuple[str, ...] | None:

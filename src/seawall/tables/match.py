@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from seawall.mail.network import Network, parse_address, parse_network
+from seawall.mail.words import split_words
 from seawall.tables.search import parents_of
 from seawall.tables.table import USUAL, Answer, Table, TableTrouble, Use, fold
-from seawall.tables.words import split_words
 
 _DEPTH = 100  # files that name files; ours, as Postfix has no bound
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]+\Z")

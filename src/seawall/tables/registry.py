@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from seawall.mail.words import split_words
 from seawall.tables import cidr, combined, indexed, patterns, simple, system
 from seawall.tables.match import AddressList, DomainList, StringList, read_patterns
 from seawall.tables.search import Maps
 from seawall.tables.table import USUAL, Opening, Table, TableUnsupported, Unavailable, Use, Warn
 from seawall.tables.watched import WatchedTable
-from seawall.tables.words import split_words
 
 Opener: TypeAlias = Callable[[Opening], Table]
 

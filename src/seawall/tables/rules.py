@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from seawall.config.source import LogicalLine
+from seawall.mail.words import group_trouble, split_words, unbrace
 from seawall.tables.simple import MemoryTable, troubled
 from seawall.tables.source import is_utf8, lines_of, read_text
 from seawall.tables.table import Opening, Table, Use, Warn
 from seawall.tables.watched import Find, Rules, WatchedTable
-from seawall.tables.words import group_trouble, split_words, unbrace
 
 K = TypeVar("K")
 

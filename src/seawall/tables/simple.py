@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from seawall.mail.words import group_trouble, split_words, unbrace
 from seawall.tables.source import file_contents, files_trouble, is_utf8
 from seawall.tables.table import Answer, Opening, Table, TableTrouble, fold
 from seawall.tables.watched import Find, Strings
-from seawall.tables.words import group_trouble, split_words, unbrace
 
 
 @dataclass(frozen=True, slots=True)
