@@ -209,6 +209,8 @@ class Requests:
                 self.remove(home)
                 os.chown(home, uid, gid)
                 Path(home).chmod(0o755)
+        Path("/var/spool/mail").chmod(0o1777)
+        os.chown("/var/spool/mail", 0, 0)
         Path("/var/lib/postfix").mkdir(exist_ok=True)
         shutil.chown("/var/lib/postfix", "postfix", "postfix")
         for file, text in box_world.CONFIGURATION.items():

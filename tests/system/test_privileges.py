@@ -185,3 +185,5 @@ def test_a_mailbox_file_is_made_and_appended_to_in_a_spool(site: BoxSite, mode: 
         until(lambda text=text: text.encode() in (site.box.read("/var/spool/mail/erin") or b""), f"erin gets {text}")
     assert site.box.run("stat", "-c", "%U %a", "/var/spool/mail/erin").out == "erin 600\n"
     assert not [path for path in site.box.files("/var/spool/mail") if path.endswith(".lock")]
+    site.box.run("chown", "root:root", "/var/spool/mail")
+    site.box.run("chmod", "1777", "/var/spool/mail")
