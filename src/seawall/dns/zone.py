@@ -6,6 +6,7 @@ not in the file does not exist.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import dns.exception
@@ -18,6 +19,11 @@ from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, Try
 from seawall.dns.wire import LONGEST_CHAIN, is_usable
 
 _TROUBLES = {"servfail": "server failure", "timeout": "timeout"}
+
+DEFAULT_TTL = 300
+"""Seconds for records of a zone that says nothing of them (no $TTL); ours: any will do for a rehearsal."""
+_PLACE = re.compile(r"^<string>:(\d+):")
+"""Where dnspython says the trouble is; its first line is ours."""
 
 
 class BadZone(Exception):
@@ -36,10 +42,14 @@ class Zone:
                 self._trouble[_folded(words[1]), words[2].upper()] = _TROUBLES[words[0][2:]]
         try:
             zone = dns.zone.from_text(
-                text, origin=dns.name.root, relativize=False, check_origin=False, allow_include=False
+                f"$TTL {DEFAULT_TTL}\n{text}",
+                origin=dns.name.root,
+                relativize=False,
+                check_origin=False,
+                allow_include=False,
             )
         except (dns.exception.DNSException, ValueError) as error:
-            raise BadZone(str(error)) from None
+            raise BadZone(_PLACE.sub(lambda found: f"line {int(found[1]) - 1}:", str(error))) from None
         self._records: dict[str, dict[str, list[Resource]]] = {}
         for name, node in zone.nodes.items():
             for rdataset in node.rdatasets:
