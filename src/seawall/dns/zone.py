@@ -23,7 +23,7 @@ _TROUBLES = {"servfail": "server failure", "timeout": "timeout"}
 DEFAULT_TTL = 300
 """Seconds for records of a zone that says nothing of them (no $TTL); ours: any will do for a rehearsal."""
 _PLACE = re.compile(r"^<string>:(\d+):")
-"""Where dnspython says the trouble is; its first line is ours."""
+"""Where dnspython says the trouble is: the line after it, and our own line is counted."""
 
 
 class BadZone(Exception):
@@ -49,7 +49,7 @@ class Zone:
                 allow_include=False,
             )
         except (dns.exception.DNSException, ValueError) as error:
-            raise BadZone(_PLACE.sub(lambda found: f"line {int(found[1]) - 1}:", str(error))) from None
+            raise BadZone(_PLACE.sub(lambda found: f"line {int(found[1]) - 2}:", str(error))) from None
         self._records: dict[str, dict[str, list[Resource]]] = {}
         for name, node in zone.nodes.items():
             for rdataset in node.rdatasets:
