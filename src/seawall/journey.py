@@ -2,13 +2,14 @@
 
 A client knocks (`door`) and speaks SMTP (`edge`).  What it hands over becomes ours (`Intake`), and either goes
 straight into mailboxes (`DirectWay`) or is put to rest (`Resting`).  The queue manager hands it on when its turn
-comes (`Deliverer`), stores what a delivery made anew, and tells the sender what failed (`Reporter`).
+comes (`Deliverer`), stores what a delivery made anew, and tells the sender what failed (`Reports`).
 
 Stages never import each other: they know these protocols, and `run/build.py` alone knows who stands behind them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from seawall.mail.action import Action
@@ -100,9 +101,50 @@ class Deliverer(Protocol):
         ...
 
 
-class Reporter(Protocol):
-    """spool → bounce: words for the sender, as a new message for intake.  bounce(8)"""
+class Report(Protocol):
+    """A message about a message."""
 
-    def failure(self, message: Message, failed: tuple[tuple[Recipient, Outcome], ...]) -> tuple[Envelope, Content]:
-        """The non-delivery report."""
+    @property
+    def audience(self) -> str:
+        """``sender`` or ``postmaster``."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """``non-delivery``, ``delay`` or ``delivery status``."""
+        ...
+
+    @property
+    def envelope(self) -> Envelope:
+        """Sender and recipients of the report."""
+        ...
+
+    @property
+    def content(self) -> Content:
+        """Its text, in memory."""
+        ...
+
+
+Fates = Sequence[tuple[Recipient, Outcome]]
+
+
+class Reports(Protocol):
+    """spool → bounce.  bounce(8), defer(8), trace(8): which reports a message calls for, already worded; often none.
+
+    `message.content` must be readable while they work.
+    """
+
+    def failures(self, message: Message, fates: Fates, tell: str = "") -> Sequence[Report]:
+        """These recipients are given up (also: they expired; then the outcome is a Deferred).
+
+        `tell` is who hears of it in the sender's place.
+        """
+        ...
+
+    def delays(self, message: Message, fates: Fates) -> Sequence[Report]:
+        """These recipients are late."""
+        ...
+
+    def successes(self, message: Message, fates: Fates) -> Sequence[Report]:
+        """These recipients were delivered or relayed; asked for with NOTIFY=SUCCESS."""
         ...

@@ -61,7 +61,8 @@ def test_records_wait_for_company_and_a_full_batch_does_not_wait() -> None:
     batches: list[int] = []
     planned: list[tuple[float, object]] = []
     journal = BatchingJournal(
-        [FunctionSink(lambda records: batches.append(len(records)))], lambda delay, call: planned.append((delay, call))
+        [FunctionSink(lambda records: batches.append(len(records)))],
+        lambda delay, call: planned.append((delay, call)) or True,
     )
     for number in range(BATCH + 1):
         journal.write(Said(at=number, words="x"))
@@ -114,3 +115,20 @@ def test_a_store_of_another_format_is_put_aside_not_overwritten(tmp_path: Path) 
 def test_bytes_that_are_no_utf8_are_kept_readable(raw: bytes) -> None:
     row = row_of(Said(at=0, words=raw.decode("utf-8", "surrogateescape")))
     assert "?" in msgspec.json.decode(row.record)["words"]
+
+
+def test_a_record_that_could_not_be_timed_leaves_with_the_next_one() -> None:
+    written: list[int] = []
+    handles: list[object] = [None, "a handle"]
+    calls: list[object] = []
+
+    def later(delay: float, call: object) -> object:
+        calls.append(call)
+        return handles.pop(0)
+
+    journal = BatchingJournal([FunctionSink(lambda records: written.append(len(records)))], later)
+    for number in range(3):
+        journal.write(Said(at=number, words="x"))
+    assert len(calls) == 2  # refused, planned, and then it is
+    journal.flush()
+    assert written == [3]

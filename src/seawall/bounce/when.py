@@ -108,7 +108,7 @@ def templates_or_built_in(settings: Settings, complain: Callable[[str], None]) -
 
 
 class Reporting:
-    """Words the reports of the queue manager (spool/ports.py Reports, journey.Reporter).
+    """Words the reports of the queue manager (journey.Reports).
 
     Its methods read the original (a large one from its descriptor), so they belong in a thread.
     """
@@ -159,11 +159,6 @@ class Reporting:
         if not told or not message.envelope.sender:
             return ()
         return (self._to_sender(Kind.SUCCESS, message, told, full=False),)
-
-    def failure(self, message: Message, failed: tuple[tuple[Recipient, Outcome], ...]) -> tuple[Envelope, Content]:
-        """The non-delivery report to the sender, whoever wants it.  journey.Reporter"""
-        report = self._to_sender(Kind.FAILURE, message, failed, full=message.envelope.ret != Ret.HDRS.value)
-        return report.envelope, report.content
 
     # -- the report --------------------------------------------------------------------------------------------
 

@@ -29,24 +29,30 @@ class Sink(Protocol):
 
 
 class BatchingJournal:
-    """The journal of one process.  `later` schedules the next write (a loop's `call_later`)."""
+    """The journal of one process.
+
+    `later` schedules the next write and gives back its handle (a loop's `call_later`), or None where it cannot now: a
+    thread that writes has no loop.  Then the next record tries again, and whoever owns the loop flushes now and then.
+    """
 
     def __init__(self, sinks: Sequence[Sink], later: Callable[[float, Callable[[], None]], object]) -> None:
         self._sinks = list(sinks)
         self._later = later
         self._waiting: list[Record] = []
+        self._is_planned = False
 
     def write(self, record: Record) -> None:
         """Take a record; it is written within DELAY seconds."""
         waiting = self._waiting
         waiting.append(record)
-        if len(waiting) == 1:
-            self._later(DELAY, self.flush)
-        elif len(waiting) >= BATCH:
+        if len(waiting) >= BATCH:
             self.flush()
+        elif not self._is_planned:
+            self._is_planned = self._later(DELAY, self.flush) is not None
 
     def flush(self) -> None:
         """Write what waits, now."""
+        self._is_planned = False
         if self._waiting:
             batch, self._waiting = self._waiting, []
             for sink in self._sinks:
@@ -56,11 +62,6 @@ class BatchingJournal:
         """Go on with other sinks (the log was rotated, the configuration changed)."""
         self.flush()
         self._sinks = list(sinks)
-
-
-def loop_journal(sinks: Sequence[Sink]) -> BatchingJournal:
-    """A journal on the running event loop."""
-    return BatchingJournal(sinks, asyncio.get_running_loop().call_later)
 
 
 class FileSink:

@@ -95,11 +95,6 @@ def split_address(address: str) -> tuple[str, str | None]:
     return (local, domain) if at else (address, None)
 
 
-def domain_of(address: str) -> str:
-    """What follows the right-most ``@``, or the empty string."""
-    return address.rpartition("@")[2] if "@" in address else ""
-
-
 def split_extension(
     local: str, delimiters: str, *, owner_request_special: bool = True, double_bounce: str = DOUBLE_BOUNCE
 ) -> tuple[str, str | None]:

@@ -47,8 +47,3 @@ def parse_network(text: str) -> Network | None:
     if bits < width and value & ((1 << (width - bits)) - 1):
         return None
     return Network(value, bits, width)
-
-
-def format_bracketed(name: str, address: str) -> str:
-    """``name[address]`` as the log shows a client."""
-    return f"{name}[{address}]"

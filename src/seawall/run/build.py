@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from seawall.dns.resolver import Resolver
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.record import Record, Warned
 from seawall.journal.store import row_of
-from seawall.journal.writer import BatchingJournal, FileSink, FunctionSink, Sink, SyslogSink, TerminalSink
+from seawall.journal.writer import BatchingJournal, FileSink, FunctionSink, Sink
 from seawall.mail.queue_id import QueueIds
 from seawall.routing.resolve import Routing
 from seawall.run import messages as m
@@ -30,7 +29,8 @@ from seawall.run.child import ChildTrouble, Given
 from seawall.run.configuration import services_of, settings_of
 from seawall.run.links import WatcherLink
 from seawall.run.privileges import NONE, Powers
-from seawall.run.serve import MOST_WORKERS
+from seawall.run.records import LoopStalled
+from seawall.run.serve import MOST_WORKERS, log_elsewhere
 from seawall.run.site import OWN
 from seawall.spool.places import Places
 from seawall.tables.registry import Tables
@@ -96,13 +96,7 @@ def _sinks(given: Given, form: LineFormat, watcher: WatcherLink) -> list[Sink]:
     def to_watcher(records: Sequence[Record]) -> None:
         watcher.send(tuple(row_of(record)[:] for record in records))
 
-    log: Sink
-    if given.log is not None:
-        log = FileSink(given.log, form)
-    elif sys.stderr.isatty() or not os.path.exists("/dev/log"):
-        log = TerminalSink(form)
-    else:
-        log = SyslogSink(form)
+    log = log_elsewhere(form) if given.log is None else FileSink(given.log, form)
     return [log, FunctionSink(to_watcher)]
 
 
@@ -152,8 +146,10 @@ class PartBase:
         loop = asyncio.get_running_loop()
         late = loop.time() - due
         if late > STALL:
-            role = f"{self.common.given.start.role} {self.common.given.start.index}"
-            self.common.warn("master", f"the loop of {role} stood still for {late:.3f} s")
+            start = self.common.given.start
+            now = self.common.clock.now()
+            self.common.journal.write(LoopStalled(at=now, role=f"{start.role} {start.index}", seconds=late))
+        self.common.journal.flush()  # a record that a thread wrote has no timer of its own
         loop.call_later(STALL, self._watch_loop, loop.time() + STALL)
 
     def link(self, peer: str, index: int, end: socket.socket, *, asks: bool) -> None:

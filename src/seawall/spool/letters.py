@@ -12,7 +12,7 @@ from seawall.clock import Clock
 from seawall.journal.record import Journal, Warned
 from seawall.journal.records.bounce import ReportSent
 from seawall.journal.records.spool import PickedUp
-from seawall.journey import Intake
+from seawall.journey import Intake, Report
 from seawall.mail.envelope import Body, Origin, Recipient, Ret, Submission
 from seawall.mail.message import Content
 from seawall.mail.outcome import Forward
@@ -20,7 +20,6 @@ from seawall.mail.reply import Reply
 from seawall.spool.disk import CHUNK, Disk
 from seawall.spool.entry import Entry
 from seawall.spool.hands import Hands
-from seawall.spool.ports import Report
 
 INTERNAL = "internal"
 """Among `Submission.extra`: mail of our own making.  postconf(5) internal_mail_filter_classes"""

@@ -15,7 +15,7 @@ from functools import partial
 from seawall.clock import Clock
 from seawall.journal.record import Journal, Record, Warned
 from seawall.journal.records.spool import Expired, PutAside, Queued, Removed
-from seawall.journey import Deliverer, Intake
+from seawall.journey import Deliverer, Fates, Intake, Report, Reports
 from seawall.mail.message import Message
 from seawall.mail.outcome import Bounced, Deferred
 from seawall.mail.queue_id import is_queue_id
@@ -25,7 +25,7 @@ from seawall.spool.entry import Entry, Ledger
 from seawall.spool.hands import Hands
 from seawall.spool.letters import Letters
 from seawall.spool.places import Places
-from seawall.spool.ports import Fates, Report, Reports, Routing
+from seawall.spool.ports import Routing
 from seawall.spool.queue_file import CorruptFile, MessageState
 from seawall.spool.queue_files import Loaded
 from seawall.spool.rules import Rules

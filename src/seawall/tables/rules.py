@@ -47,10 +47,6 @@ def run(steps: tuple[Step[K], ...], key: K) -> str | None:
     return None
 
 
-class Skip(Exception):
-    """A rule that is left out; the text is the warning, empty where it was already given."""
-
-
 class Builder(Generic[K]):
     """Steps as they are read, and which ``if`` is still open."""
 
