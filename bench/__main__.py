@@ -30,7 +30,7 @@ class Row:
     def line(self) -> str:
         """Aligned for a terminal."""
         better = self.seawall / self.postfix if self.more_is_better else self.postfix / self.seawall
-        return f"  {self.what:<44}{_number(self.postfix):>12}{_number(self.seawall):>12} {self.unit:<12}{better:6.1f} x"
+        return f"  {self.what:<72}{_number(self.postfix):>12}{_number(self.seawall):>12} {self.unit:<12}{better:6.1f} x"
 
 
 def _number(value: float) -> str:
@@ -106,7 +106,8 @@ def refusals(scale: float) -> list[str]:
     """Sessions that end in 550 at RCPT."""
     lines = []
     for what, words in (
-        ("refusals", "refused, a command at a time"),
+        ("refusals", "refused, a command at a time, every client new"),
+        ("returning", "refused, a command at a time, 512 clients that come again"),
         ("pipelined", "refused, pipelined"),
         ("one-network", "refused, one network, a command at a time"),
     ):
@@ -144,7 +145,7 @@ def main() -> int:
     parser.add_argument("what", nargs="*", choices=[*MEASURES, []], default=[], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the usual work, for a quick look")
     given = parser.parse_args()
-    print(f"  {'':<44}{'Postfix':>12}{'Seawall':>12} {'':<12}better")
+    print(f"  {'':<72}{'Postfix':>12}{'Seawall':>12} {'':<12}better")
     for name in given.what or MEASURES:
         for line in MEASURES[name](given.scale):
             print(line, flush=True)

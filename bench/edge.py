@@ -89,11 +89,12 @@ class OneName:
     def __init__(self, is_late: bool) -> None:
         self._is_late = is_late
 
-    async def client_names(self, address: str) -> ClientNames:
+    def tell_names(self, address: str, then: Callable[[ClientNames], None]) -> None:
         """Its name."""
         if self._is_late:
-            await asyncio.sleep(0.0005)
-        return NAMED
+            asyncio.get_running_loop().call_later(0.0005, then, NAMED)
+        else:
+            then(NAMED)
 
 
 class Kept:

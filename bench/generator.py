@@ -28,6 +28,8 @@ class Load:
     sessions: int
     parallel: int
     networks: int
+    hosts: int
+    """Clients in each network; each comes again when all others have been."""
     seconds: float
 
 
@@ -65,12 +67,13 @@ class Session:
             pass
 
 
-def source_address(number: int, networks: int) -> str:
-    """An address of 198.18.0.0/15, `networks` different /24 in turn; empty (the system's choice) where that is 0."""
+def source_address(number: int, networks: int, hosts: int = 250) -> str:
+    """An address of 198.18.0.0/15, `networks` different /24 in turn, `hosts` in each; empty (the system's choice) where
+    `networks` is 0."""
     if not networks:
         return ""
     network = number % networks
-    return f"198.{18 + network // 256}.{network % 256}.{1 + number // networks % 250}"
+    return f"198.{18 + network // 256}.{network % 256}.{1 + number // networks % hosts}"
 
 
 def _replies(data: bytes) -> list[bytes]:
@@ -108,7 +111,9 @@ class Generator:
 
     def _start(self) -> None:
         steps = self._load.steps[self._started % len(self._load.steps)]
-        session = Session(source_address(self._started, self._load.networks), self._load.target, steps)
+        session = Session(
+            source_address(self._started, self._load.networks, self._load.hosts), self._load.target, steps
+        )
         self._started += 1
         self._live[session.socket.fileno()] = session
         self._poll.register(session.socket, select.EPOLLIN)
@@ -209,11 +214,21 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=10000)
     parser.add_argument("--parallel", type=int, default=50)
     parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--hosts", type=int, default=250)
     parser.add_argument("--seconds", type=float, default=30.0)
     given = parser.parse_args()
     make, replies = KINDS[given.kind]
     steps = tuple(make(recipient, given.size) for recipient in given.recipient)
-    load = Load((given.host, given.port), steps, replies, given.sessions, given.parallel, given.networks, given.seconds)
+    load = Load(
+        (given.host, given.port),
+        steps,
+        replies,
+        given.sessions,
+        given.parallel,
+        given.networks,
+        given.hosts,
+        given.seconds,
+    )
     tally = Generator(load).run()
     json.dump(
         {

@@ -202,7 +202,7 @@ def generate(*words: str) -> dict[str, object]:
     return found
 
 
-def refusals(server: str, sessions: int, *, step: str, networks: int = 64) -> dict[str, object]:
+def refusals(server: str, sessions: int, *, step: str, networks: int = 64, hosts: int = 250) -> dict[str, object]:
     """Sessions that end in 550 at RCPT."""
     words = [
         "--kind",
@@ -211,6 +211,8 @@ def refusals(server: str, sessions: int, *, step: str, networks: int = 64) -> di
         "no-such-user@cape.com",
         "--networks",
         str(networks),
+        "--hosts",
+        str(hosts),
         "--parallel",
         PARALLEL,
     ]
@@ -263,7 +265,7 @@ def main() -> int:
     """Start the server, measure, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("server", choices=sorted(START))
-    parser.add_argument("measure", choices=("refusals", "pipelined", "one-network", "messages", "idle"))
+    parser.add_argument("measure", choices=("refusals", "returning", "pipelined", "one-network", "messages", "idle"))
     parser.add_argument("--count", type=int, required=True)
     given = parser.parse_args()
     configure()
@@ -274,6 +276,7 @@ def main() -> int:
     started = time.perf_counter() - begin
     measures: dict[str, Callable[[], dict[str, object]]] = {
         "refusals": lambda: refusals(given.server, given.count, step="refusal"),
+        "returning": lambda: refusals(given.server, given.count, step="refusal", hosts=8),
         "pipelined": lambda: refusals(given.server, given.count, step="pipelined"),
         "one-network": lambda: refusals(given.server, given.count, step="refusal", networks=1),
         "messages": lambda: messages(given.server, given.count),

@@ -11,7 +11,6 @@ from seawall.dns.hostnames import is_fqdn, is_hostaddr, is_utf8_hostname, mailho
 from seawall.dns.hosts import Hosts
 from seawall.dns.names import ClientNames, Names
 from seawall.dns.zone import BadZone, Zone
-from seawall.eager import result_now
 
 ZONE = Zone("""\
 $TTL 300
@@ -57,17 +56,23 @@ OK, TEMPORARY, PERMANENT, FORGED = NameStatus.OK, NameStatus.TEMPORARY, NameStat
 def test_a_client_has_the_name_that_leads_back_to_it(
     address: str, name: str, status: NameStatus, reverse_name: str, reverse_status: NameStatus
 ) -> None:
-    found = result_now(NAMES.client_names(address))
+    found = client_names(address)
 
     assert (found.name, found.status) == (name, status)
     assert (found.reverse_name, found.reverse_status) == (reverse_name, reverse_status)
 
 
+def client_names(address: str) -> ClientNames:
+    told: list[ClientNames] = []
+    NAMES.tell_names(address, told.append)
+    return told[0]
+
+
 def test_a_name_that_does_not_lead_back_is_worth_a_warning() -> None:
-    found: ClientNames = result_now(NAMES.client_names("192.0.2.2"))
+    found: ClientNames = client_names("192.0.2.2")
 
     assert found.warning == "hostname liar.example does not resolve to address 192.0.2.2"
-    gone: ClientNames = result_now(NAMES.client_names("192.0.2.3"))
+    gone: ClientNames = client_names("192.0.2.3")
     assert gone.warning.endswith("192.0.2.3: Name or service not known")
 
 

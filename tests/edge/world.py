@@ -147,10 +147,17 @@ class TestNames:
         self.name = name
         self.gate: asyncio.Event | None = None
 
-    async def client_names(self, address: str) -> ClientNames:
-        if self.gate is not None:
-            await self.gate.wait()
-        return ClientNames(name=self.name, reverse_name=self.name)
+    def tell_names(self, address: str, then: Callable[[ClientNames], None]) -> None:
+        names = ClientNames(name=self.name, reverse_name=self.name)
+        if self.gate is None:
+            then(names)
+        else:
+            self.late = asyncio.ensure_future(self._tell_late(self.gate, names, then))
+
+    @staticmethod
+    async def _tell_late(gate: asyncio.Event, names: ClientNames, then: Callable[[ClientNames], None]) -> None:
+        await gate.wait()
+        then(names)
 
 
 class TestClock:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.journal.log_lines import LineFormat, clean, syslog_packet
+from seawall.journal.log_lines import LineFormat, clean, syslog_packet, syslog_packets
 from seawall.journal.record import MemoryJournal, Record, Warned
 from seawall.journal.store import Store, row_of
 from seawall.journal.writer import BATCH, BatchingJournal, FileSink, FunctionSink
@@ -50,6 +50,13 @@ def test_nothing_that_a_terminal_obeys_reaches_a_log_line(text: str, raw: bytes)
 def test_what_is_printable_stays_as_it_is() -> None:
     assert clean("héllo <x@exämple>") == "héllo <x@exämple>"
     assert clean("a\r\nb\x1b[31m") == "a??b?[31m"
+
+
+@given(st.lists(st.one_of(st.text(), st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")))))
+def test_a_batch_has_the_lines_of_its_records_one_by_one(texts: list[str]) -> None:
+    records = [Said(at=0, number=number, words=text) for number, text in enumerate(texts)]
+    assert FORM.lines(records) == "".join(FORM.line(each) + "\n" for each in records).encode("utf-8", "replace")
+    assert syslog_packets(FORM, records) == [syslog_packet(FORM, each) for each in records]
 
 
 def test_a_syslog_packet_carries_facility_and_severity() -> None:

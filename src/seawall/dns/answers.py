@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
@@ -53,6 +54,43 @@ class TryAgain:
 
 
 Answer: TypeAlias = Found | NoSuchName | NoData | TryAgain
+
+
+class Coming:
+    """An answer that is under way.  It may be awaited, or told whom to call: that needs no task and no future."""
+
+    __slots__ = ("answer", "listeners")
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self.listeners: list[Callable[[Answer], None]] = []
+
+    def then(self, listener: Callable[[Answer], None]) -> None:
+        """Call with the answer, at once where it is there."""
+        if self.answer is None:
+            self.listeners.append(listener)
+        else:
+            listener(self.answer)
+
+    def come(self, answer: Answer) -> None:
+        """The answer is here: tell everybody."""
+        self.answer = answer
+        listeners, self.listeners = self.listeners, []
+        for listener in listeners:
+            try:
+                listener(answer)
+            except Exception as trouble:  # a defect of one must not keep the answer from the others
+                report = {"message": "a listener for a DNS answer failed", "exception": trouble}
+                asyncio.get_running_loop().call_exception_handler(report)
+
+    def __await__(self) -> Generator[object, None, Answer]:
+        if self.answer is None:
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self.listeners.append(lambda answer: None if future.done() else future.set_result(answer))
+            yield from future.__await__()
+        if self.answer is None:
+            raise RuntimeError("woken without an answer")
+        return self.answer
 
 
 class Asks(Protocol):

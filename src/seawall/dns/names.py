@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from seawall.dns.answers import Answer, Asks, Found, NameStatus, NoData, NoSuchName, Resource, TryAgain
+from seawall.dns.answers import Answer, Asks, Coming, Found, NameStatus, NoData, NoSuchName, Resource, TryAgain
 from seawall.dns.hostnames import is_hostaddr, without_final_dot
 from seawall.dns.hosts import Hosts
+from seawall.eager import run_eagerly
 from seawall.mail.address import is_hostname
 from seawall.mail.network import parse_address
 
@@ -29,6 +30,9 @@ class ClientNames:
     warning: str = ""
 
 
+NAMELESS = ClientNames(status=NameStatus.PERMANENT, reverse_status=NameStatus.PERMANENT)
+NAMELESS_NOW = ClientNames(status=NameStatus.TEMPORARY, reverse_status=NameStatus.TEMPORARY)
+"""A client without a name, and one whose name could not be learnt."""
 NOT_ASKED = ClientNames(status=NameStatus.PERMANENT, reverse_status=NameStatus.PERMANENT)
 """With ``smtpd_peername_lookup = no`` nobody has a name."""
 
@@ -89,35 +93,42 @@ class Names:
                 return answer
         return first
 
-    async def client_names(self, address: str) -> ClientNames:
-        """The names of a client.  A name that does not lead back to the address is not its name."""
-        reverse = self._hosts.name(address)
-        if reverse is None:
-            found = await self._reverse(address)
-            if isinstance(found, NameStatus):
-                return ClientNames(status=found, reverse_status=found)
-            reverse = found
-        answer = self._addresses(reverse, (_kind(address),))
-        forward = await _heard(answer)
-        if isinstance(forward, Found) and any(_same(record.data, address) for record in forward.records):
-            return ClientNames(reverse, NameStatus.OK, reverse, NameStatus.OK)
-        status = NameStatus.TEMPORARY if isinstance(forward, TryAgain) else NameStatus.FORGED
-        warning = f"hostname {reverse} does not resolve to address {address}{_why(forward)}"
-        return ClientNames(UNKNOWN, status, reverse, NameStatus.OK, warning)
+    def tell_names(self, address: str, then: Callable[[ClientNames], None]) -> None:
+        """Call `then` with the names of a client, at once where all is known; no task waits for it meanwhile.
 
-    async def _reverse(self, address: str) -> str | NameStatus:
-        """The PTR's name, or why there is none.  A PTR that is no host name is none."""
+        A name that does not lead back to the address is not its name.
+        """
+        reverse = self._hosts.name(address)
+        if reverse is not None:
+            self._confirm(address, reverse, then)
+            return
         question = reverse_name(address)
         if question is None:
-            return NameStatus.PERMANENT
-        heard = await _heard(self._dns.ask(question, "PTR"))
-        if isinstance(heard, TryAgain):
-            return NameStatus.TEMPORARY
-        if isinstance(heard, Found):
-            for record in heard.records:
-                if is_hostname(record.data):
-                    return record.data
-        return NameStatus.PERMANENT
+            then(NAMELESS)
+            return
+
+        def named(answer: Answer) -> None:
+            if isinstance(answer, Found):
+                for record in answer.records:
+                    if is_hostname(record.data):  # a PTR that is no host name is none
+                        self._confirm(address, record.data, then)
+                        return
+            then(NAMELESS_NOW if isinstance(answer, TryAgain) else NAMELESS)
+
+        _heed(self._dns.ask(question, "PTR"), named)
+
+    def _confirm(self, address: str, reverse: str, then: Callable[[ClientNames], None]) -> None:
+        """Does the name lead back to the address?"""
+
+        def confirmed(forward: Answer) -> None:
+            if isinstance(forward, Found) and any(_same(record.data, address) for record in forward.records):
+                then(ClientNames(reverse, NameStatus.OK, reverse, NameStatus.OK))
+                return
+            status = NameStatus.TEMPORARY if isinstance(forward, TryAgain) else NameStatus.FORGED
+            warning = f"hostname {reverse} does not resolve to address {address}{_why(forward)}"
+            then(ClientNames(UNKNOWN, status, reverse, NameStatus.OK, warning))
+
+        _heed(self._addresses(reverse, (_kind(address),)), confirmed)
 
 
 def reverse_name(address: str) -> str | None:
@@ -134,6 +145,24 @@ def reverse_name(address: str) -> str | None:
 async def _heard(answer: Answer | Awaitable[Answer]) -> Answer:
     """The answer, waited for where it is not there."""
     return answer if isinstance(answer, Found | NoSuchName | NoData | TryAgain) else await answer
+
+
+def _heed(answer: Answer | Awaitable[Answer], then: Callable[[Answer], None]) -> None:
+    """Call with the answer: now, or when it comes."""
+    if isinstance(answer, Found | NoSuchName | NoData | TryAgain):
+        then(answer)
+    elif isinstance(answer, Coming):
+        answer.then(then)
+    else:
+        run_eagerly(_tell(answer, then), _nothing)
+
+
+async def _tell(answer: Awaitable[Answer], then: Callable[[Answer], None]) -> None:
+    then(await answer)
+
+
+def _nothing(_: None) -> None:
+    """All is done already."""
 
 
 def _kind(address: str) -> str:

@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import OrderedDict, deque
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
 
 from seawall.clock import Clock, SystemClock
-from seawall.dns.answers import Answer, Found, NoData, NoSuchName, TryAgain
+from seawall.dns.answers import Answer, Coming, Found, NoSuchName, TryAgain
 from seawall.dns.ports import LARGEST_UDP, Numbers, SharedPort, is_on_this_host
 from seawall.dns.resolv_conf import ResolverSettings
 from seawall.dns.wire import (
@@ -43,24 +41,40 @@ MOST_WAITING = 10_000
 """Questions that may wait; whatever comes on top hears TryAgain."""
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(Coming):
     """A question in flight: who waits for it, and how far it has got."""
 
-    name: str
-    kind: str
-    waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
-    tries: int = 0
-    number: int = 0
-    edns: bool = True
-    wire: bytes = b""
-    """The message without its id, as it was last sent."""
-    port: SharedPort[_Question] | None = None
-    socket: socket.socket | None = None
-    timer: asyncio.TimerHandle | None = None
-    is_done: bool = False
-    trouble: str = ""
-    tcp: asyncio.Task[None] | None = None
+    __slots__ = (
+        "edns",
+        "is_done",
+        "key",
+        "kind",
+        "name",
+        "number",
+        "port",
+        "socket",
+        "tcp",
+        "timer",
+        "tries",
+        "trouble",
+        "wire",
+    )
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        super().__init__()
+        self.key = key
+        self.name, self.kind = key
+        self.tries = 0
+        self.number = 0
+        self.edns = True
+        self.wire = b""
+        """The message without its id, as it was last sent."""
+        self.port: SharedPort[_Question] | None = None
+        self.socket: socket.socket | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.is_done = False
+        self.trouble = ""
+        self.tcp: asyncio.Task[None] | None = None
 
 
 class Resolver:
@@ -82,8 +96,11 @@ class Resolver:
         self.questions_sent = 0
         """Datagrams and TCP questions so far."""
 
-    def ask(self, name: str, kind: str) -> Answer | Awaitable[Answer]:
-        """The records of `kind` at `name` (no search list).  At once where the cache knows; never raises."""
+    def ask(self, name: str, kind: str) -> Answer | Coming:
+        """The records of `kind` at `name` (no search list).  At once where the cache knows; never raises.
+
+        A question goes out at once, whenever its answer is waited for.
+        """
         key = (name.rstrip(".").lower(), kind)
         kept = self._cache.get(key)
         if kept is not None:
@@ -107,24 +124,20 @@ class Resolver:
             port.close()
         self._ports.clear()
 
-    async def _join(self, key: tuple[str, str]) -> Answer:
-        """Wait for a question that is asked already, or ask it."""
+    def _join(self, key: tuple[str, str]) -> Answer | Coming:
+        """The question, where it is asked already, or ask it."""
         question = self._asked.get(key)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if question is None:
-            question = _Question(*key)
-            if self._in_flight >= MOST_IN_FLIGHT and len(self._waiting) >= MOST_WAITING:
-                return TryAgain("too many questions")
-            question.waiters.append(future)
-            self._asked[key] = question
-            if self._in_flight < MOST_IN_FLIGHT:
-                self._in_flight += 1
-                self._try(question)
-            else:
-                self._waiting.append(question)
+        if question is not None:
+            return question
+        if self._in_flight >= MOST_IN_FLIGHT and len(self._waiting) >= MOST_WAITING:
+            return TryAgain("too many questions")
+        question = self._asked[key] = _Question(key)
+        if self._in_flight < MOST_IN_FLIGHT:
+            self._in_flight += 1
+            self._try(question)
         else:
-            question.waiters.append(future)
-        return await future
+            self._waiting.append(question)
+        return question if question.answer is None else question.answer
 
     def _server(self, question: _Question) -> tuple[str, int]:
         servers = self.settings.servers
@@ -291,38 +304,40 @@ class Resolver:
 
     def _quiet(self, question: _Question) -> None:
         """Stop everything that could still call for this question."""
+        port = question.port
+        if port is not None:
+            port.forget(question)
+            question.port = None
         if question.timer is not None:
             question.timer.cancel()
             question.timer = None
-        self._drop_socket(question)
-        task, question.tcp = question.tcp, None
-        if task is not None and task is not _current_task():
-            task.cancel()
+        if question.socket is not None:
+            self._drop_socket(question)
+        if question.tcp is not None:
+            task, question.tcp = question.tcp, None
+            if task is not _current_task():
+                task.cancel()
 
     def _done(self, question: _Question, answer: Answer) -> None:
         """Keep the answer, tell everybody, and let the next question start."""
         self._quiet(question)
         question.is_done = True
-        key = (question.name, question.kind)
-        if self._asked.pop(key, None) is None:
+        if self._asked.pop(question.key, None) is None:
             return
-        self._keep(key, answer)
-        for future in question.waiters:
-            if not future.done():
-                future.set_result(answer)
+        self._keep(question.key, answer)
         if self._waiting:
             self._try(self._waiting.popleft())
         else:
             self._in_flight -= 1
+        question.come(answer)
 
     def _keep(self, key: tuple[str, str], answer: Answer) -> None:
-        match answer:
-            case Found(records):
-                ttl = min(min(record.ttl for record in records), LONGEST_KEPT)
-            case NoSuchName(ttl=seconds) | NoData(ttl=seconds):
-                ttl = min(seconds, LONGEST_REFUSAL_KEPT)
-            case _:
-                ttl = TROUBLE_KEPT
+        if isinstance(answer, Found):
+            ttl = min(min([record.ttl for record in answer.records]), LONGEST_KEPT)
+        elif isinstance(answer, TryAgain):
+            ttl = TROUBLE_KEPT
+        else:
+            ttl = min(answer.ttl, LONGEST_REFUSAL_KEPT)
         if ttl <= 0:
             return
         if len(self._cache) >= MOST_KEPT:

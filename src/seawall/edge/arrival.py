@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from seawall.dns.names import NOT_ASKED, ClientNames
-from seawall.eager import run_eagerly
+from seawall.dns.names import NAMELESS_NOW, NOT_ASKED, ClientNames
 from seawall.edge.telling import Telling
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
-from seawall.policy.attempt import Attempt, NameStatus
+from seawall.policy.attempt import Attempt
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Command
 from seawall.smtp.replies import format_reply
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 CONNECT = "CONNECT"
 LOST = "lost connection"
-UNKNOWN_NOW = ClientNames(status=NameStatus.TEMPORARY, reverse_status=NameStatus.TEMPORARY)
-"""Where asking went wrong: temporary, as every trouble of our own."""
 
 
 class Arrival(Telling):
@@ -102,7 +99,7 @@ class Arrival(Telling):
         edge.patience.watch(self)
         edge.sessions.add(self)
         if edge.profile.asks_names and self.attempt.address:
-            self.naming = run_eagerly(self._learn_name(self.attempt.address), _nothing)
+            self._learn_name(self.attempt.address)
         else:
             self._named(NOT_ASKED)
         if edge.profile.tls_is_wrapped:
@@ -127,7 +124,7 @@ class Arrival(Telling):
         attempt = self.attempt
         attempt.name, attempt.name_status = names.name, names.status
         attempt.reverse_name, attempt.reverse_name_status = names.reverse_name, names.reverse_status
-        self.naming = None
+        self.is_naming = False
         if self._until_named is not None and not self._until_named.done():
             self._until_named.set_result(None)
         self.client_name = names.name
@@ -140,16 +137,15 @@ class Arrival(Telling):
             server_port=attempt.server_port,
         )
 
-    async def _learn_name(self, address: str) -> None:
+    def _learn_name(self, address: str) -> None:
         """Ask, and take the answer in the same turn of the loop that brings it."""
+        self.is_naming = True
         try:
-            names = await self.edge.names.client_names(address)
-        except asyncio.CancelledError:
-            names = UNKNOWN_NOW
+            self.edge.names.tell_names(address, self._named)
         except Exception as trouble:  # without a name the session goes on
             self.complain(f"{{client}}: {type(trouble).__name__} in the look-up of its name: {trouble}")
-            names = UNKNOWN_NOW
-        self._named(names)
+            if self.is_naming:
+                self._named(NAMELESS_NOW)
 
     def _start_wrapped(self) -> None:
         profile = self.profile
@@ -173,13 +169,16 @@ class Arrival(Telling):
             self.say(self.profile.banner)
         self.flush()
 
-    async def welcome(self) -> None:
-        """Wait for the name, learn what the client may, judge it where that is not put off, greet it."""
+    async def welcome(self, where: str = CONNECT) -> None:
+        """Wait for the name, learn what the client may, judge it where that is not put off, greet it.
+
+        `where` is the step that brought the client, as log lines and policy services are told.
+        """
         await self.know()
         await self.edge.learn_traits(self)
         profile = self.profile
         if not profile.delays_reject:
-            self.attempt.where = CONNECT
+            self.attempt.where = where
             verdict = await self.ask(self.edge.judge.connect(self.attempt))
             if verdict.act is Act.REJECT:
                 self.deny(verdict)
@@ -212,7 +211,7 @@ class Arrival(Telling):
 
     async def know(self) -> None:
         """Until the client's name is known.  The session is busy meanwhile, so that only one waits."""
-        while self.naming is not None:
+        while self.is_naming:
             self._until_named = asyncio.get_running_loop().create_future()
             await self._until_named
 
@@ -297,10 +296,6 @@ class Arrival(Telling):
         self.engine.denied = None
         self.engine.is_authenticated = bool(attempt.sasl_username)
         self.engine.restart(helo=attempt.helo, protocol=attempt.protocol)
-
-
-def _nothing(result: None) -> None:
-    """All is done already."""
 
 
 def _plain_address(address: str) -> str:

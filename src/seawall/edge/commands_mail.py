@@ -109,7 +109,7 @@ def rcpt(session: Session, event: Rcpt) -> Reply | Work | None:
     recipient = event.recipient
     if rules.strict_smtputf8 and not attempt.smtputf8 and not recipient.isascii():
         return DECLARE_UTF8
-    if session.naming is not None or not is_plain(recipient):
+    if session.is_naming or not is_plain(recipient):
         return _rcpt_looked_at(session, event, transaction)
     attempt.where = "RCPT"
     attempt.recipient = recipient

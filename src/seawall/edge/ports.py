@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from seawall.dns.names import ClientNames
@@ -59,6 +59,6 @@ class Judging(Protocol):
 class Naming(Protocol):
     """Finds the names of clients; see `dns.names.Names`."""
 
-    async def client_names(self, address: str) -> ClientNames:
-        """The names of the host with this address."""
+    def tell_names(self, address: str, then: Callable[[ClientNames], None]) -> None:
+        """Call with the names of the host with this address, at once where they are known.  Never raises."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from seawall.clock import Clock
@@ -24,7 +23,7 @@ class Telling(Wire):
         "client_address",
         "client_name",
         "client_port",
-        "naming",
+        "is_naming",
         "number",
     )
 
@@ -38,8 +37,8 @@ class Telling(Wire):
         self.client_name = ""
         self.client_address = ""
         self.client_port = ""
-        self.naming: asyncio.Task[None] | None = None
-        """The question for the name, while it is under way."""
+        self.is_naming = False
+        """The question for the name is under way."""
 
     @property
     def client(self) -> str:

@@ -37,6 +37,11 @@ SPARE_INODES = 100
 SPACE_FACTOR = 1.5
 """smtpd(8): room for one and a half messages of message_size_limit must be there."""
 
+LOOK = 1.0
+"""Seconds for which free space is believed, ours: what fills a disk in less is met by the write itself, with 452."""
+AMPLE = 4
+"""Times the wanted room from which on it is believed at all; ours."""
+
 
 class Cleanup:
     """Implements journey.Intake for one configuration.  `direct` is None where mail never goes straight to mailboxes."""
@@ -61,6 +66,8 @@ class Cleanup:
         self.clock = clock
         self.flight = flight or InFlight()
         self._ids = queue_ids
+        self._free = -1
+        self._look_again = 0.0
 
     def open(self, submission: Submission) -> CleanupReception:
         """A new message; no I/O yet."""
@@ -70,17 +77,25 @@ class Cleanup:
     def room_for(self, size: int) -> bool:
         """False where queue_minfree, a message of the greatest size, or `size` bytes more do not fit.
 
-        What is in flight in nameless files is on the disk already; what is in memory has yet to get there.
+        What is in flight in nameless files is on the disk already; what is in memory has yet to get there.  The file
+        system is asked once in LOOK seconds while it has far more room than is wanted, else every time.
         """
+        wanted = max(self.rules.message_limit, size) * SPACE_FACTOR
+        enough = max(wanted, self.rules.queue_minfree) + self.flight.in_memory
+        if self._free < AMPLE * enough or self.clock.monotonic() >= self._look_again:
+            self._look_again = self.clock.monotonic() + LOOK
+            self._free = self._look()
+        return self._free > enough
+
+    def _look(self) -> int:
+        """Free bytes; -1 where there is no file system, or too few inodes."""
         try:
             found = os.statvfs(self.rules.directory)
         except OSError:
-            return False
-        free = found.f_bavail * found.f_frsize - self.flight.in_memory
+            return -1
         if found.f_files and found.f_favail < SPARE_INODES:
-            return False
-        wanted = max(self.rules.message_limit, size)
-        return free > self.rules.queue_minfree and free > wanted * SPACE_FACTOR
+            return -1
+        return found.f_bavail * found.f_frsize
 
 
 class CleanupReception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from seawall.journal.record import Record
 
@@ -16,6 +17,11 @@ def clean(text: str) -> str:
     ):  # the common case, in half the time of isprintable
         return text
     return "".join(mark if mark.isprintable() else "?" for mark in text)
+
+
+def is_clean(text: str, lines: int) -> bool:
+    """True where `text` is this many lines of plain ASCII: nothing in it needs `clean`."""
+    return text.isascii() and text.encode().translate(None, PRINTABLE) == b"\n" * lines
 
 
 class LineFormat:
@@ -49,6 +55,14 @@ class LineFormat:
         """The whole line for a file, without its line end."""
         return f"{self.stamp(record.at)} {self._host} {self.head(record)}{clean(record.text())}"
 
+    def lines(self, records: Sequence[Record]) -> bytes:
+        """The lines of a batch, each with its line end.  Whether they are clean is asked once for all."""
+        stamp, host, head = self.stamp, self._host, self.head
+        text = "".join([f"{stamp(record.at)} {host} {head(record)}{record.text()}\n" for record in records])
+        if is_clean(text, len(records)):
+            return text.encode()
+        return "".join([self.line(record) + "\n" for record in records]).encode("utf-8", "replace")
+
 
 # syslog(3) LOG_MAIL, and the severities that records name
 MAIL_FACILITY = 2 << 3
@@ -59,3 +73,17 @@ def syslog_packet(form: LineFormat, record: Record) -> bytes:
     """The datagram for /dev/log: ``<22>Nov 23 13:10:21 postfix/smtpd[12]: text``.  RFC 3164 §4.1"""
     priority = MAIL_FACILITY | SEVERITIES[record.level]
     return f"<{priority}>{form.stamp(record.at)} {form.head(record)}{clean(record.text())}".encode("utf-8", "replace")
+
+
+def syslog_packets(form: LineFormat, records: Sequence[Record]) -> list[bytes]:
+    """The datagrams of a batch.  Whether they are clean is asked once for all."""
+    stamp, head = form.stamp, form.head
+    text = "".join(
+        [
+            f"<{MAIL_FACILITY | SEVERITIES[record.level]}>{stamp(record.at)} {head(record)}{record.text()}\n"
+            for record in records
+        ]
+    )
+    if is_clean(text, len(records)):
+        return text.encode().split(b"\n")[:-1]
+    return [syslog_packet(form, record) for record in records]

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from seawall.journal.log_lines import LineFormat, syslog_packet
+from seawall.journal.log_lines import LineFormat, syslog_packets
 from seawall.journal.record import Record
 
 DELAY = 0.02
@@ -73,8 +73,7 @@ class FileSink:
 
     def take(self, records: Sequence[Record]) -> None:
         """Append; a full disk loses log lines, never mail."""
-        line = self._form.line
-        data = "".join([line(record) + "\n" for record in records]).encode("utf-8", "replace")
+        data = self._form.lines(records)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
@@ -101,8 +100,8 @@ class SyslogSink:
 
     def take(self, records: Sequence[Record]) -> None:
         """Send each record, in order."""
-        form, waiting = self._form, self._waiting
-        waiting.extend([syslog_packet(form, record) for record in records])
+        waiting = self._waiting
+        waiting.extend(syslog_packets(self._form, records))
         while len(waiting) > self.MOST_WAITING:
             waiting.popleft()
         if not self._is_watching:
