@@ -19,11 +19,15 @@ APT = CACHE / "apt"
 PEERS = CACHE / "peers"
 ROOT = PEERS / "root"
 STAMP = PEERS / "stamp"
+PYTHON = PEERS / "python"
+"""For PYTHONPATH in a box: packages of Debian's Python that no index has as a wheel."""
 
 PACKAGES = (
     "postfix",
     "postfix-cdb",
+    "postfix-ldap",
     "postfix-lmdb",
+    "postfix-mysql",
     "postfix-pcre",
     "postfix-pgsql",
     "postfix-sqlite",
@@ -37,7 +41,14 @@ PACKAGES = (
     "tinycdb",
     "iproute2",
     "nsd",
+    "postgresql-15",
+    "mariadb-server",
+    "slapd",
+    "ldap-utils",
+    "memcached",
+    "postgrey",
 )
+ALONE = ("python3-bonsai", "python3-spf")  # without what they depend on: Debian's Python is not wanted
 FORMAT = "2"  # of the unpacked tree; another number unpacks anew
 TOOLS = ("apt-get", "dpkg-deb", "unshare", "mount")
 HOST_LISTS = Path("/var/lib/apt/lists")
@@ -48,7 +59,7 @@ class PeersTrouble(Exception):
 
 
 def wanted_stamp() -> str:
-    return "\n".join((f"format {FORMAT}", *PACKAGES, ""))
+    return "\n".join((f"format {FORMAT}", *PACKAGES, *ALONE, ""))
 
 
 def are_here() -> bool:
@@ -95,6 +106,7 @@ def _download() -> None:
             if update:
                 _run(["apt-get", *options, "update"])
             _run(["apt-get", *options, "--yes", "--no-install-recommends", "--download-only", "install", *PACKAGES])
+            _run(["apt-get", *options, "download", *ALONE], where=APT / "archives")
             return
         except PeersTrouble as failed:
             trouble = str(failed)
@@ -127,10 +139,17 @@ def _arrange() -> None:
     libexec.mkdir(exist_ok=True)
     if not (libexec / "postfix").exists():
         (libexec / "postfix").symlink_to("../lib/postfix/sbin")
+    PYTHON.mkdir(exist_ok=True)
+    for name in ("bonsai", "spf.py"):
+        module = PYTHON / name
+        module.unlink(missing_ok=True)
+        module.symlink_to(f"../root/usr/lib/python3/dist-packages/{name}")
 
 
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=900, check=False)
+def _run(command: Sequence[str], where: Path | None = None) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=900, check=False, cwd=where
+    )
     if done.returncode:
         raise PeersTrouble(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}".rstrip())
     return done.stdout

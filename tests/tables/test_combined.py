@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from seawall.tables.combined import may_wait
 from seawall.tables.registry import TYPES, Tables
 from seawall.tables.simple import MemoryTable
-from seawall.tables.table import Answer, Opening, Table, TableTrouble
+from seawall.tables.table import Answer, Opening, Table, TableTrouble, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +117,37 @@ def test_a_table_is_opened_once() -> None:
     opened = Tables()
     assert opened.open("inline:{a=b}") is opened.open("inline:{a=b}")
     assert isinstance(opened.open("inline:{a=b}"), MemoryTable)
+
+
+APPROVED = "hash:/a, proxy:inline:{a=b} { check_client_access proxy:proxy:inline:{c=d} }, proxy:"
+
+
+def test_only_approved_tables_stand_behind_a_proxy() -> None:
+    opened = Tables(main_cf={"proxy_read_maps": APPROVED}.get)
+    assert opened.open("proxy:inline:{a=b}").lookup("a") == "b"
+    assert opened.open("proxy:proxy:inline:{c=d}").lookup("c") == "d"
+    assert opened.warnings == []
+    with pytest.raises(TableTrouble, match="proxymap service is not configured for table"):
+        opened.open("proxy:inline:{e=f}").lookup("e")
+    assert opened.warnings[:2] == [
+        'request for unapproved table: "inline:{e=f}"',
+        "to approve this table for read-only access, list proxy:inline:{e=f} in main.cf:proxy_read_maps",
+    ]
+
+
+def test_users_that_want_no_proxy_open_the_table_itself() -> None:
+    opened = Tables(main_cf={"proxy_read_maps": ""}.get)
+    assert opened.open("proxy:inline:{e=f}", Use(trusted=True)).lookup("e") == "f"
+
+
+@pytest.mark.parametrize("spec", ["tcp:127.0.0.1:1", "socketmap:inet:127.0.0.1:1:x", "memcache:x"])
+def test_what_anybody_may_answer_is_not_trusted(spec: str) -> None:
+    with pytest.raises(TableTrouble, match="not allowed for security"):
+        Tables().open(spec, Use(trusted=True)).lookup("x")
+
+
+def test_what_asks_another_server_is_known_in_tables_of_tables() -> None:
+    opened = Tables()
+    assert may_wait(opened.open("tcp:127.0.0.1:1"))
+    assert may_wait(opened.open("pipemap:{inline:{a=b},unionmap:{static:x,proxy:tcp:127.0.0.1:1}}"))
+    assert not may_wait(opened.open("unionmap:{inline:{a=b},static:x}"))

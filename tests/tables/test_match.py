@@ -164,8 +164,8 @@ def test_a_failing_table_is_trouble() -> None:
 
 
 def test_an_unknown_type_is_told_when_the_list_is_made() -> None:
-    with pytest.raises(TableUnsupported, match="ldap"):
-        Tables().string_list("ldap:/etc/x")
+    with pytest.raises(TableUnsupported, match="mongodb"):
+        Tables().string_list("mongodb:/etc/x")
 
 
 def test_neighbours_that_decide_alike_are_one_and_their_order_with_others_stays() -> None:

@@ -18,8 +18,11 @@ from seawall.config.settings import Settings, load
 from seawall.config.source import ConfigTrouble
 from seawall.tables.build import FORMATS, BuildTrouble, Choices, Database, writing
 from seawall.tables.indexed import unpack
+from seawall.tables.parameters import main_cf_of
 from seawall.tables.registry import INSTEAD, TYPES, Tables
-from seawall.tables.table import Table, TableTrouble, TableUnsupported, Use
+from seawall.tables.simple import TroubledTable
+from seawall.tables.source import is_utf8
+from seawall.tables.table import NotUtf8, Table, TableTrouble, TableUnsupported, Use, no_main_cf
 
 DEFAULT_TYPE = "hash"
 """Where there is no main.cf to say default_database_type."""
@@ -29,7 +32,11 @@ def run(tool: Tool, arguments: list[str]) -> int:
     """The tool; its exit code."""
     try:
         options = read_options(tool, arguments)
-        return Session(tool, options).run()
+        session = Session(tool, options)
+        try:
+            return session.run()
+        finally:
+            session.close()
     except (Fatal, BuildTrouble, TableUnsupported, ConfigTrouble) as trouble:
         sys.stdout.flush()
         say(tool, f"fatal: {trouble}")
@@ -59,8 +66,20 @@ class Session:
         if utf8 is None:
             utf8 = settings.flag("smtputf8_enable") if settings else True
         self.use = Use(fold=options.choices.fold, utf8=utf8, files=options.files)
-        self.tables = Tables(options.root, options.directory, warn=self.warn, unavailable=self.unavailable)
+        self.tables = Tables(
+            options.root,
+            options.directory,
+            warn=self.warn,
+            unavailable=self.unavailable,
+            main_cf=main_cf_of(settings) if settings else no_main_cf,
+        )
+        self._loop = asyncio.Runner()
         self._out = sys.stdout.buffer
+
+    def close(self) -> None:
+        """Hang up where tables have connections."""
+        self._loop.run(_close(self.tables))
+        self._loop.close()
 
     def warn(self, text: str) -> None:
         """A warning."""
@@ -102,16 +121,25 @@ class Session:
 
     def ask(self, table: Table, key: str) -> str | None:
         """One look-up; trouble ends the tool."""
+        called = _called(table)
+        if self.use.utf8 and not is_utf8(key):
+            self.warn(f'{called}: non-UTF-8 key "{key}": malformed UTF-8 or invalid codepoint')
+            return None
         try:
             answer = table.lookup(key)
-            value = answer if answer is None or isinstance(answer, str) else _wait_for(answer)
+            value = answer if answer is None or isinstance(answer, str) else self._loop.run(_value(answer))
+            if value is not None and self.use.utf8 and not is_utf8(value):
+                raise NotUtf8(called, key, value)
+        except NotUtf8 as trouble:
+            self.warn(f"{trouble.table}: {trouble.reason}")
+            raise Fatal(f"table {called}: query error") from None
         except TableTrouble as trouble:
             if trouble.reason.startswith("table "):
                 raise Fatal(trouble.reason) from None
-            raise Fatal(f"table {table.name}: query error: {trouble.reason}") from None
+            raise Fatal(f"table {called}: query error: {trouble.reason}") from None
         if value == "":
-            self.warn(f"table {table.name}: key {key}: empty string result is not allowed")
-            self.warn(f"table {table.name} should return NO RESULT in case of NOT FOUND")
+            self.warn(f"table {called}: key {key}: empty string result is not allowed")
+            self.warn(f"table {called} should return NO RESULT in case of NOT FOUND")
         return value
 
     def query_all(self, key: str) -> int:
@@ -151,10 +179,12 @@ class Session:
                 raise Fatal("can't sequence maps via the proxy service")
             table = self.open(spec)
             entries = getattr(table, "entries", None)
+            if isinstance(table, TroubledTable):
+                raise Fatal(f"table {table.name}: sequence error: {table.reason}")
             if entries is None:
                 raise Fatal(f"table {table.name}: sequence operation is not supported")
             for key, value in entries.items():
-                self.list_entry(table.name, key, value)
+                self.list_entry(_called(table), key, value)
             return 0
         return 1
 
@@ -181,7 +211,11 @@ class Session:
             with writing(database.index):
                 self.load(database)
                 for one in keys:
-                    found |= database.delete(one)
+                    if self.use.utf8 and not is_utf8(one):
+                        shown = f"{kind}:{name}{FORMATS[kind].family.shown}"
+                        self.warn(f'{shown}: non-UTF-8 key "{one}": malformed UTF-8 or invalid codepoint')
+                    else:
+                        found |= database.delete(one)
                 if database.changed:
                     database.save()
         return 0 if found else 1
@@ -190,9 +224,12 @@ class Session:
         """Fatal for a table that can only be read."""
         if kind in FORMATS:
             return
-        if kind in TYPES:
-            raise Fatal(f"{kind}:{name} map requires O_RDONLY access mode")
-        self.open(f"{kind}:{name}")
+        table = self.open(f"{kind}:{name}")
+        if isinstance(table, TroubledTable):
+            raise Fatal(f"table {table.name}: delete error: {table.reason}")
+        if kind in ("environ", "static"):
+            raise Fatal(f"table {kind}:{name}: delete operation is not supported")
+        raise Fatal(f"{kind}:{name} map requires O_RDONLY access mode")
 
     def database(self, kind: str, name: str, choices: Choices) -> Database:
         """The file behind a table."""
@@ -263,6 +300,12 @@ class Session:
         return base64.b64encode(b"\n".join(parts)).decode("ascii")
 
 
+def _called(table: Table) -> str:
+    """A table in messages: with the file that is really read."""
+    kind = table.name.partition(":")[0]
+    return table.name + FORMATS[kind].family.shown if kind in FORMATS else table.name
+
+
 def _unbuildable(kind: str) -> str:
     if kind in TYPES:
         return f"unsupported dictionary type: {kind} does not support bulk-mode creation."
@@ -281,8 +324,9 @@ async def _value(answer: Awaitable[str | None]) -> str | None:
     return await answer
 
 
-def _wait_for(answer: Awaitable[str | None]) -> str | None:
-    return asyncio.run(_value(answer))
+async def _close(tables: Tables) -> None:
+    tables.close()
+    await asyncio.sleep(0)  # what was hung up is told so
 
 
 @contextmanager

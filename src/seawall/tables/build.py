@@ -1,7 +1,8 @@
 """Making and changing indexed files: what postmap(1) and postalias(1) do to hash, btree, lmdb and cdb.  mkmap(3)
 
 A file is always written whole: to a temporary name beside it, fsynced, and renamed over it, so that no reader ever
-sees half of it.  Where the directory does not allow that, it is written in place under an exclusive lock.
+sees half of it.  Where the directory does not allow that, it is written in place under an exclusive lock
+(docs/differences.md D-12).
 """
 
 from __future__ import annotations

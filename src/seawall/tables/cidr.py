@@ -12,7 +12,7 @@ from typing import TypeAlias
 from seawall.config.source import BLANKS, LogicalLine
 from seawall.mail.network import Network, parse_address
 from seawall.tables.match import network_trouble, parse_pattern
-from seawall.tables.rules import Builder, Step, is_word, open_rules, run
+from seawall.tables.rules import Builder, ResultOf, Step, Unreadable, is_word, open_rules, run
 from seawall.tables.table import Opening, Table, Use, Warn
 from seawall.tables.watched import Find
 
@@ -58,8 +58,9 @@ class _Networks:
 class _Compiler:
     """Reads the rules of one table."""
 
-    def __init__(self) -> None:
+    def __init__(self, result_of: ResultOf) -> None:
         self.builder: Builder[Key] = Builder()
+        self._result_of = result_of
         self._together: _Networks | None = None
         self._since = 0
 
@@ -81,15 +82,18 @@ class _Compiler:
             self._answering(line, text)
 
     def _answering(self, line: LogicalLine, text: str) -> None:
-        body = text.lstrip("!")
-        positive = (len(text) - len(body)) % 2 == 0
+        body = text.lstrip("!" + BLANKS)
+        positive = text[: len(text) - len(body)].count("!") % 2 == 0
         words = body.split(None, 1)
         if not words:
             raise _Skipped("no address pattern")
         network = self._network(words[0])
         if len(words) == 1:
             raise _Skipped("no lookup result")
-        result = words[1]
+        try:
+            result = self._result_of(words[1])
+        except Unreadable as trouble:
+            raise _Skipped(str(trouble)) from None
         if positive:
             if self._together is None:
                 self._together, self._since = _Networks(), line.first
@@ -99,9 +103,9 @@ class _Compiler:
             self.builder.add_answer(line.first, lambda key: result if _says(network, key, False) else None)
 
     def _pattern(self, text: str) -> tuple[Network, bool]:
-        body = text.lstrip("!")
+        body = text.lstrip("!" + BLANKS)
         network = self._network(body.strip(BLANKS))
-        return network, (len(text) - len(body)) % 2 == 0
+        return network, text[: len(text) - len(body)].count("!") % 2 == 0
 
     def _network(self, text: str) -> Network:
         if not text:
@@ -123,9 +127,9 @@ def _says(network: Network, key: Key, positive: bool) -> bool:
     return key[1] == network.width and network.contains(*key) is positive
 
 
-def compile_cidr(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn) -> Find:
+def compile_cidr(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn, result_of: ResultOf = str) -> Find:
     """The look-up function of the rules."""
-    compiler = _Compiler()
+    compiler = _Compiler(result_of)
     for line in lines:
         try:
             compiler.rule(line)

@@ -8,10 +8,16 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from seawall.mail.words import split_words, unbrace
+from seawall.tables.remote import RemoteTable
 from seawall.tables.simple import MemoryTable, troubled
+from seawall.tables.source import file_contents, files_trouble
 from seawall.tables.table import Answer, Opening, Table
+
+_PROXY = "proxy:"
+_DEEPEST = 10  # braces inside braces; ours
 
 
 def _members(opening: Opening, what: str) -> tuple[str, ...] | None:
@@ -126,6 +132,12 @@ def open_randmap(opening: Opening) -> Table:
     words = _members(opening, "value")
     if words is None:
         return _bad(opening, "value")
+    if opening.use.files:
+        contents = tuple(file_contents(word, opening.path) for word in words)
+        for word, content in zip(words, contents, strict=True):
+            if content is None:
+                return troubled(opening, files_trouble(word, opening.path))
+        return MemoryTable(opening.name, False, lambda key: random.choice(contents))
     return MemoryTable(opening.name, False, lambda key: random.choice(words))
 
 
@@ -147,5 +159,39 @@ class Proxied:
 
 
 def open_proxy(opening: Opening) -> Table:
-    """``proxy:type:name``"""
-    return Proxied(opening.name, opening.open(opening.text, opening.use))
+    """``proxy:type:name``
+
+    As with proxymap(8), only tables of proxy_read_maps are opened, but for users that want no proxy at all (aliases,
+    virtual mailboxes): those open the table itself.
+    """
+    text = opening.text
+    while text.startswith(_PROXY):
+        text = text.removeprefix(_PROXY)
+    approved = None if opening.use.trusted else opening.main_cf("proxy_read_maps")
+    if approved is not None and text not in approved_tables(approved):
+        opening.warn(f'request for unapproved table: "{text}"')
+        opening.warn(f"to approve this table for read-only access, list {_PROXY}{text} in main.cf:proxy_read_maps")
+        return troubled(opening, f'proxymap service is not configured for table "{text}"')
+    return Proxied(opening.name, opening.open(text, opening.use))
+
+
+@lru_cache(maxsize=16)
+def approved_tables(value: str, depth: int = 0) -> frozenset[str]:
+    """The tables that proxy_read_maps, expanded, lets be opened: each word that begins with ``proxy:``."""
+    found: set[str] = set()
+    for word in split_words(value):
+        inside = unbrace(word) if word.startswith("{") and depth < _DEEPEST else None
+        if inside is not None:
+            found |= approved_tables(inside, depth + 1)
+        elif word.startswith(_PROXY):
+            while word.startswith(_PROXY):
+                word = word.removeprefix(_PROXY)
+            found.add(word)
+    return frozenset(found)
+
+
+def may_wait(table: Table) -> bool:
+    """True for a table, or a table of tables, that asks another server: its answers are not there at once."""
+    if isinstance(table, Pipe | Union):
+        return any(map(may_wait, table.tables))
+    return may_wait(table.table) if isinstance(table, Proxied) else isinstance(table, RemoteTable)

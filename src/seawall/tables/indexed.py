@@ -22,7 +22,7 @@ from seawall.tables.source import (
     read_text,
 )
 from seawall.tables.table import Answer, Opening, Table, TableTrouble, Warn, fold
-from seawall.tables.watched import Contents, Strings, WatchedTable, stamp
+from seawall.tables.watched import Contents, Strings, WatchedTable, guarded, stamp
 
 
 def decode(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -42,12 +42,14 @@ class Family:
     suffix: str
     read: Callable[[str, bool], Iterable[tuple[bytes, bytes]]]
     """All pairs of (path, whether to take the readers' lock)."""
+    shown: str
+    """What messages put behind ``type:name``."""
 
 
-HASH = Family(".db", berkeley.read_file)
-BTREE = Family(".db", berkeley.read_file)
-CDB = Family(".cdb", cdb.read_file)
-LMDB = Family(".lmdb", lmdb_file.read_file)
+HASH = Family(".db", berkeley.read_file, ".db")
+BTREE = Family(".db", berkeley.read_file, ".db")
+CDB = Family(".cdb", cdb.read_file, ".cdb")
+LMDB = Family(".lmdb", lmdb_file.read_file, "")
 
 
 def open_hash(opening: Opening) -> Table:
@@ -89,7 +91,7 @@ def _open(opening: Opening, family: Family) -> Table:
             text = read_text(source)
             return read_source(source, text, parse_source(text), opening)
         _warn_of_age(source, index, opening.warn)
-        strings = Strings(usable(decode(family.read(index, True)), opening), opening.use.fold)
+        strings = strings_of(decode(family.read(index, True)), opening, family.shown)
         return Packed(strings, opening.name) if opening.use.files else strings
 
     return WatchedTable(opening, (index, source), read, fixed=True, opens="open database")
@@ -136,18 +138,15 @@ def read_source(path: str, text: str, parse: SourceParser, opening: Opening) -> 
             opening.warn(f'{path}, line {line}: duplicate entry: "{key}"')
         else:
             entries[name] = value
-    return Strings(usable(entries, opening), opening.use.fold)
+    return strings_of(entries, opening, "")
 
 
-def usable(entries: dict[str, str], opening: Opening) -> dict[str, str]:
-    """Entries that are UTF-8, where the table's user asks for that.  dict_utf8(3)"""
-    if opening.use.utf8:
-        for key, value in list(entries.items()):
-            if not is_utf8(value):
-                opening.warn(f'{opening.name}: key "{key}": non-UTF-8 value "{value}": ignoring this entry')
-            if not (is_utf8(value) and is_utf8(key)):
-                del entries[key]
-    return entries
+def strings_of(entries: dict[str, str], opening: Opening, shown: str) -> Strings:
+    """The contents; keys and values that are no UTF-8 stay apart where the table's user asks for UTF-8."""
+    strings = Strings(entries, opening.use.fold)
+    if opening.use.utf8 and not all(is_utf8(key) and is_utf8(value) for key, value in entries.items()):
+        strings.find = guarded(strings.find, opening.name + shown)
+    return strings
 
 
 class Packed:

@@ -13,14 +13,14 @@ from pcre2 import _cy
 
 from seawall.config.source import BLANKS, LogicalLine
 from seawall.linux import regexp
-from seawall.tables.replacement import parse_replacement
-from seawall.tables.rules import Builder, Step, is_word, open_rules, run, starts_with_letter
+from seawall.tables.replacement import Replacement, parse_replacement
+from seawall.tables.rules import Builder, ResultOf, Step, Unreadable, is_word, open_rules, run, starts_with_letter
 from seawall.tables.table import Opening, Table, Use, Warn
 from seawall.tables.threads import in_thread
 from seawall.tables.together import Together
 from seawall.tables.watched import Find
 
-_ANCHORED, _DOLLAR_ENDONLY, _UNGREEDY, _UCP, _UTF = 0x80000000, 0x10, 0x40000, 0x20000, 0x80000
+_ANCHORED, _DOLLAR_ENDONLY, _UNGREEDY, _UCP = 0x80000000, 0x10, 0x40000, 0x20000
 """Options of pcre2.h that the package does not name, and those that it sets by itself."""
 
 
@@ -77,7 +77,7 @@ class _Perl:
     __slots__ = ("_pattern", "groups")
 
     def __init__(self, text: str, flags: int, use: Use) -> None:
-        self._pattern = _perl_pattern(text.encode("utf-8", "surrogateescape"), flags | (_UTF if use.utf8 else 0))
+        self._pattern = _perl_pattern(text.encode("utf-8", "surrogateescape"), flags)
         self.groups: int = self._pattern.groups
 
     def matches(self, subject: bytes) -> bool:
@@ -182,8 +182,8 @@ class _Pattern:
 class _Compiler:
     """Reads the rules of one table."""
 
-    def __init__(self, engine: Engine, name: str, use: Use, warn: Warn) -> None:
-        self.engine, self.use, self.warn = engine, use, warn
+    def __init__(self, engine: Engine, name: str, use: Use, warn: Warn, result_of: ResultOf) -> None:
+        self.engine, self.use, self.warn, self._result_of = engine, use, warn, result_of
         self.builder: Builder[bytes] = Builder()
         self.is_unbounded = False
         self._name = name
@@ -242,7 +242,14 @@ class _Compiler:
         where = self.where(number)
         if not result:
             self.warn(f"{where}: no replacement text: using empty string")
-        replacement = parse_replacement(result, where, self.warn, self.engine.out_of_range)
+        try:
+            content = self._result_of(result) if self.use.files else None
+        except Unreadable as trouble:
+            raise self.skip(number, f"{trouble}: skipping this rule") from None
+        if content is None:
+            replacement = parse_replacement(result, where, self.warn, self.engine.out_of_range)
+        else:
+            replacement = Replacement((content,), 0)
         if replacement is None:
             raise self.skip(number, "bad replacement syntax: skipping this rule")
         highest = replacement.highest
@@ -316,14 +323,14 @@ class _Compiler:
 
     def _pattern(self, text: str, number: int) -> tuple[_Pattern, str]:
         """``!/expression/flags`` at the start of `text`, and what follows it."""
-        body = text.lstrip("!")
-        positive = (len(text) - len(body)) % 2 == 0
-        body = body.lstrip(BLANKS)
+        letters = _letters(text)
+        body = letters.lstrip("!" + BLANKS)
+        positive = letters[: len(letters) - len(body)].count("!") % 2 == 0
         if not body:
             raise self.skip(number, "no regexp: skipping this rule")
         end = _closing(body)
         if end is None:
-            raise self.skip(number, f'no closing regexp delimiter "{body[0]}": {self.engine.unclosed}')
+            raise self.skip(number, f'no closing regexp delimiter "{_text(body[0])}": {self.engine.unclosed}')
         flags = self.engine.flags
         at = end + 1
         while at < len(body) and body[at] not in BLANKS and not (self.engine.two_patterns and body[at] == "!"):
@@ -333,9 +340,19 @@ class _Compiler:
             elif letter in self.engine.obsolete:
                 self.warn(f'{self.where(number)}: ignoring obsolete regexp option "{letter}"')
             else:
-                raise self.skip(number, f'unknown regexp option "{letter}": skipping this rule')
+                raise self.skip(number, f'unknown regexp option "{_text(letter)}": skipping this rule')
             at += 1
-        return _Pattern(body[1:end], flags, positive), body[at:]
+        return _Pattern(_text(body[1:end]), flags, positive), _text(body[at:])
+
+
+def _letters(text: str) -> str:
+    """Each byte of the text a letter: a delimiter is one byte."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _text(letters: str) -> str:
+    """Back again."""
+    return letters if letters.isascii() else letters.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _closing(body: str) -> int | None:
@@ -356,8 +373,10 @@ def _plain(test: Callable[[bytes], bool], also: Callable[[bytes], bool] | None, 
     return lambda key: result if test(key) and also(key) else None
 
 
-def _compile(engine: Engine, lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn) -> Find:
-    compiler = _Compiler(engine, name, use, warn)
+def _compile(
+    engine: Engine, lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn, result_of: ResultOf
+) -> Find:
+    compiler = _Compiler(engine, name, use, warn, result_of)
     for line in lines:
         try:
             compiler.rule(line)
@@ -373,14 +392,14 @@ def _compile(engine: Engine, lines: Iterator[LogicalLine], name: str, use: Use, 
     return find
 
 
-def compile_regexp(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn) -> Find:
+def compile_regexp(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn, result_of: ResultOf = str) -> Find:
     """The look-up function of a regexp: table."""
-    return _compile(POSIX, lines, name, use, warn)
+    return _compile(POSIX, lines, name, use, warn, result_of)
 
 
-def compile_pcre(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn) -> Find:
+def compile_pcre(lines: Iterator[LogicalLine], name: str, use: Use, warn: Warn, result_of: ResultOf = str) -> Find:
     """The look-up function of a pcre: table."""
-    return _compile(PERL, lines, name, use, warn)
+    return _compile(PERL, lines, name, use, warn, result_of)
 
 
 def open_regexp(opening: Opening) -> Table:

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeAlias
 
 from seawall.mail.words import split_words
-from seawall.tables import cidr, combined, indexed, patterns, simple, system
+from seawall.tables import (
+    cidr,
+    combined,
+    indexed,
+    ldap,
+    memcache,
+    mysql,
+    patterns,
+    pgsql,
+    simple,
+    socketmap,
+    sqlite,
+    system,
+    tcp,
+)
 from seawall.tables.match import AddressList, DomainList, StringList, read_patterns
 from seawall.tables.search import Maps
-from seawall.tables.table import USUAL, Opening, Table, TableUnsupported, Unavailable, Use, Warn
+from seawall.tables.table import (
+    USUAL,
+    FromMainCf,
+    Opening,
+    Shared,
+    Table,
+    TableUnsupported,
+    Unavailable,
+    Use,
+    Warn,
+    no_main_cf,
+)
 from seawall.tables.watched import WatchedTable
 
 Opener: TypeAlias = Callable[[Opening], Table]
@@ -37,19 +62,19 @@ TYPES: Mapping[str, Opener] = {
     "unionmap": combined.open_unionmap,
     "randmap": combined.open_randmap,
     "proxy": combined.open_proxy,
+    # other servers
+    "pgsql": pgsql.open_pgsql,
+    "mysql": mysql.open_mysql,
+    "sqlite": sqlite.open_sqlite,
+    "ldap": ldap.open_ldap,
+    "memcache": memcache.open_memcache,
+    "tcp": tcp.open_tcp,
+    "socketmap": socketmap.open_socketmap,
 }
-"""Every type that is served.  A remote type is one more line: its opener gives a table whose lookup is awaitable."""
+"""Every type that is served."""
 
-_LATER = "comes with a later release; until then export it to lmdb: or cdb: with seawall postmap"
 INSTEAD: Mapping[str, str] = {
-    "ldap": _LATER,
-    "mysql": _LATER,
-    "pgsql": _LATER,
-    "sqlite": _LATER,
-    "mongodb": _LATER,
-    "tcp": "comes with a later release",
-    "socketmap": "comes with a later release",
-    "memcache": "comes with a later release",
+    "mongodb": "export it to lmdb: or cdb: with seawall postmap, or ask it through socketmap:",
     "debug": "leave out the word debug:",
     "dbm": "use lmdb: or hash:",
     "sdbm": "use lmdb: or hash:",
@@ -65,7 +90,8 @@ class Tables:
 
     `root` stands before every absolute path (``--root``).  Warnings go to `warn`, or into `warnings` for the caller
     to collect.  A table whose file cannot be read is opened all the same: its lookups raise TableTrouble until
-    `refresh` finds the file readable.  `unavailable` is told of it; by default that is a warning too.
+    `refresh` finds the file readable.  `unavailable` is told of it; by default that is a warning too.  `main_cf` tells
+    the parameters of tables that are described in main.cf.
     """
 
     def __init__(
@@ -75,6 +101,7 @@ class Tables:
         *,
         warn: Warn | None = None,
         unavailable: Unavailable | None = None,
+        main_cf: FromMainCf = no_main_cf,
         types: Mapping[str, Opener] = TYPES,
     ) -> None:
         self.root = root
@@ -82,7 +109,9 @@ class Tables:
         self.warnings: list[str] = []
         self.warn: Warn = warn or self.warnings.append
         self._unavailable: Unavailable = unavailable or self._warn_unavailable
+        self._main_cf = main_cf
         self._types = types
+        self._shared: dict[Hashable, Shared] = {}
         self._open: dict[tuple[str, Use], Table] = {}
         self._watched: list[WatchedTable] = []
         self._looked = float("-inf")
@@ -103,13 +132,31 @@ class Tables:
 
     def _open_new(self, spec: str, use: Use) -> Table:
         kind, colon, text = spec.partition(":")
-        if not colon:
+        if not (kind and colon and text):
             raise TableUnsupported(f'open dictionary: expecting "type:name" form instead of "{spec}"')
         opener = self._types.get(kind)
         if opener is None:
             instead = f": {INSTEAD[kind]}" if kind in INSTEAD else ""
             raise TableUnsupported(f"unsupported dictionary type: {kind}{instead}")
-        return opener(Opening(kind, text, use, self.path, self.open, self.warn, self._unavailable))
+        opening = Opening(
+            kind, text, use, self.path, self.open, self.warn, self._unavailable, self._main_cf, self._share
+        )
+        return opener(opening)
+
+    def _share(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
+        part = self._shared.get(key)
+        if part is None:
+            part = self._shared[key] = make()
+        return part
+
+    def opened(self) -> tuple[Table, ...]:
+        """All that were opened so far."""
+        return tuple(self._open.values())
+
+    def close(self) -> None:
+        """Hang up wherever tables have connections.  They can go on: the next question connects anew."""
+        for part in self._shared.values():
+            part.close()
 
     def _warn_unavailable(self, name: str, reason: str) -> None:
         self.warn(f"{name} is unavailable. {reason}")

@@ -9,9 +9,9 @@ from typing import Generic, TypeAlias, TypeVar
 from seawall.config.source import LogicalLine
 from seawall.mail.words import group_trouble, split_words, unbrace
 from seawall.tables.simple import MemoryTable, troubled
-from seawall.tables.source import is_utf8, lines_of, read_text
+from seawall.tables.source import file_contents, files_trouble, lines_of, read_text
 from seawall.tables.table import Opening, Table, Use, Warn
-from seawall.tables.watched import Find, Rules, WatchedTable
+from seawall.tables.watched import Find, Rules, WatchedTable, guarded
 
 K = TypeVar("K")
 
@@ -91,22 +91,44 @@ class Builder(Generic[K]):
         return tuple(self.steps), unclosed
 
 
-Compile: TypeAlias = Callable[[Iterator[LogicalLine], str, Use, Warn], Find]
-"""Makes the look-up function of (rules, name for warnings, use, where warnings go)."""
+ResultOf: TypeAlias = Callable[[str], str]
+"""What a rule's result stands for: itself, or what is in the files that it names.  Unreadable where they cannot be read."""
+Compile: TypeAlias = Callable[[Iterator[LogicalLine], str, Use, Warn, ResultOf], Find]
+"""Makes the look-up function of (rules, name for warnings, use, where warnings go, results)."""
+
+
+class Unreadable(Exception):
+    """A file that a result names cannot be read; the text says which and why."""
+
+
+def result_of(opening: Opening) -> ResultOf:
+    """Results as the table's user means them.  postmap -F"""
+    if not opening.use.files:
+        return str
+
+    def contents(value: str) -> str:
+        content = file_contents(value, opening.path)
+        if content is None:
+            raise Unreadable(files_trouble(value, opening.path))
+        return content
+
+    return contents
 
 
 def open_rules(opening: Opening, compile_rules: Compile) -> Table:
     """``type:/file`` or ``type:{ {rule}, {rule} … }``"""
-    use, warn = opening.use, opening.warn
+    use, warn, results = opening.use, opening.warn, result_of(opening)
     if opening.text.startswith("{"):
         lines = inline_lines(opening.text)
         if isinstance(lines, str):
             return troubled(opening, f"{opening.type} map: {lines}", fixed=False)
-        return MemoryTable(opening.name, False, _guarded(compile_rules(iter(lines), opening.text, use, warn), use))
+        return MemoryTable(
+            opening.name, False, _guarded(compile_rules(iter(lines), opening.text, use, warn, results), opening)
+        )
     path = opening.path(opening.text)
 
     def read(path: str) -> Rules:
-        return Rules(_guarded(compile_rules(lines_of(read_text(path), path, warn), path, use, warn), use))
+        return Rules(_guarded(compile_rules(lines_of(read_text(path), path, warn), path, use, warn, results), opening))
 
     return WatchedTable(opening, (path,), read, fixed=False)
 
@@ -125,11 +147,9 @@ def inline_lines(text: str) -> list[LogicalLine] | str:
     return lines
 
 
-def _guarded(find: Find, use: Use) -> Find:
-    """Keys that are no UTF-8 match nothing where the table's user asks for UTF-8.  dict_utf8(3)"""
-    if not use.utf8:
-        return find
-    return lambda key: find(key) if key.isascii() or is_utf8(key) else None
+def _guarded(find: Find, opening: Opening) -> Find:
+    """The question and the answer must be UTF-8 where the table's user asks for that."""
+    return guarded(find, opening.name) if opening.use.utf8 else find
 
 
 def is_word(text: str, word: str) -> bool:

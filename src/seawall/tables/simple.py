@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from seawall.config.source import BLANKS
 from seawall.mail.words import group_trouble, split_words, unbrace
 from seawall.tables.source import file_contents, files_trouble, is_utf8
 from seawall.tables.table import Answer, Opening, Table, TableTrouble, fold
-from seawall.tables.watched import Find, Strings
+from seawall.tables.watched import Find, Strings, guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,31 @@ def troubled(opening: Opening, reason: str, *, fixed: bool = True) -> Table:
 
 
 def split_name_value(text: str) -> tuple[str, str] | str:
-    """``name = value``, or what is wrong with it.  split_nameval(3)"""
-    name, equals, value = text.strip(" \t\r\n").partition("=")
-    name = name.strip(" \t\r\n")
-    if not name:
-        return "missing attribute name"
-    if not equals:
+    """``name = value``, or what is wrong with it.  A name may be empty, or hold blanks and ``=`` inside quotes, which it
+    keeps.  split_qnameval(3)"""
+    rest = text.lstrip(BLANKS)
+    end, quoted = 0, False
+    while end < len(rest) and (quoted or rest[end] not in BLANKS + "="):
+        if rest[end] == '"':
+            quoted = not quoted
+        elif rest[end] == "\\":
+            end += 1
+        end += 1
+    if quoted:
+        return "unbalanced '\"'"
+    after = rest[end:].lstrip(BLANKS)
+    if not after.startswith("="):
         return "missing '=' after attribute name"
-    if len(name.split()) > 1:
-        return "missing '=' after attribute name"
-    return name, value.strip(" \t\r\n")
+    return rest[:end], after[1:].strip(BLANKS)
 
 
 def open_inline(opening: Opening) -> Table:
     """``inline:{ key=value, { key = value with blanks } … }``"""
     need = f'"{opening.name}"; need "inline:{{name=value...}}"'
     inside = unbrace(opening.text)
-    if inside is None or opening.text == "{}" or not is_utf8(opening.text):
+    if opening.use.utf8 and not is_utf8(opening.text):
+        return troubled(opening, f"bad UTF-8 syntax: {need}")
+    if inside is None or opening.text == "{}":
         return troubled(opening, f"bad syntax: {need}")
     entries: dict[str, str] = {}
     for word in split_words(inside):
@@ -100,13 +109,20 @@ def open_static(opening: Opening) -> Table:
         if inside is None:
             return troubled(opening, f"bad static:name syntax: {group_trouble(answer)}", fixed=False)
         answer = inside
+    if opening.use.files:
+        content = file_contents(answer, opening.path)
+        if content is None:
+            return troubled(opening, files_trouble(answer, opening.path), fixed=False)
+        answer = content
+    if opening.use.utf8 and not is_utf8(answer):
+        return MemoryTable(opening.name, False, guarded(lambda key: answer, opening.name))
     return MemoryTable(opening.name, False, lambda key: answer)
 
 
 def open_environ(opening: Opening) -> Table:
     """``environ:``: the variables of this process."""
     lower = opening.use.fold
-    return MemoryTable(opening.name, True, lambda key: os.environ.get(fold(key) if lower else key), os.environ)
+    return MemoryTable(opening.name, True, lambda key: os.environ.get(fold(key) if lower else key))
 
 
 def open_fail(opening: Opening) -> Table:

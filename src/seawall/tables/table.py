@@ -11,7 +11,7 @@ so that a local table costs no coroutine at all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -24,6 +24,23 @@ Unavailable: TypeAlias = Callable[[str, str], None]
 """Is told (table, reason) of a table that cannot be opened.  A tool raises here what ends it."""
 
 
+FromMainCf: TypeAlias = Callable[[str], "str | None"]
+"""The value of a parameter of main.cf, expanded; None where nothing sets it and it has no default."""
+
+
+class Shared(Protocol):
+    """What several tables use together: the connections to one server."""
+
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+def no_main_cf(name: str) -> str | None:
+    """For tables that are opened without a configuration."""
+    return None
+
+
 class TableTrouble(Exception):
     """The table could not be asked: temporary, ours.  Mail is deferred (451 4.3.0), never refused for it."""
 
@@ -31,6 +48,13 @@ class TableTrouble(Exception):
         super().__init__(f"{table}: {reason}")
         self.table = table
         self.reason = reason
+
+
+class NotUtf8(TableTrouble):
+    """A value that is no UTF-8, where the table's user asks for UTF-8.  dict_utf8(3)"""
+
+    def __init__(self, table: str, key: str, value: str) -> None:
+        super().__init__(table, f'key "{key}": non-UTF-8 value "{value}": malformed UTF-8 or invalid codepoint')
 
 
 class TableUnsupported(Exception):
@@ -80,7 +104,8 @@ USUAL = Use()
 class Opening:
     """All that an opener is told: ``type:name``, how the table is used, and whom to ask for other tables.
 
-    `path` makes a file of the configuration from a name (below the root); `open` opens a table inside this one.
+    `path` makes a file of the configuration from a name (below the root); `open` opens a table inside this one;
+    `main_cf` tells parameters; `shared` keeps what tables with the same key use together, made by the first of them.
     """
 
     type: str
@@ -90,6 +115,8 @@ class Opening:
     open: Callable[[str, Use], Table]
     warn: Warn
     unavailable: Unavailable
+    main_cf: FromMainCf
+    shared: Callable[[Hashable, Callable[[], Shared]], Shared]
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ while postmap writes, the copy from before goes on answering.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
-from seawall.tables.table import Answer, Opening, TableTrouble
+from seawall.tables.source import is_utf8
+from seawall.tables.table import Answer, NotUtf8, Opening, TableTrouble
 
 Find: TypeAlias = Callable[[str], Answer]
 """A key's value, or None, from memory."""
@@ -66,6 +68,20 @@ def _folded(entries: dict[str, str]) -> Find:
     return find
 
 
+def guarded(find: Find, name: str) -> Find:
+    """A key that is no UTF-8 is not found, a value that is none is trouble.  dict_utf8(3)"""
+
+    def find_utf8(key: str) -> Answer:
+        if not (key.isascii() or is_utf8(key)):
+            return None
+        value = find(key)
+        if isinstance(value, str) and not (value.isascii() or is_utf8(value)):
+            raise NotUtf8(name, key, value)
+        return value
+
+    return find_utf8
+
+
 class Rules:
     """Contents of a table of patterns."""
 
@@ -88,7 +104,7 @@ def stamp(path: str) -> Stamp:
     """What tells a file from its former self."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL, with which no file has a name
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -185,6 +201,8 @@ class WatchedTable:
         stamps = tuple(map(stamp, self.paths))
         path = next((path for path, found in zip(self.paths, stamps, strict=True) if found), self.paths[0])
         try:
+            if "\0" in path:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             contents = self.read(path)
         except Busy:
             return False
