@@ -3,6 +3,10 @@ from itertools import count
 import pytest
 
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
+from seawall.dns.hosts import Hosts
+from seawall.dns.names import Names
+from seawall.dns.reply_filter import Filtered
+from seawall.dns.zone import Zone as ZoneFile
 from seawall.eager import result_now
 from seawall.routing.mx import (
     BadDestination,
@@ -15,6 +19,7 @@ from seawall.routing.mx import (
     parse_destination,
     parse_nexthop,
 )
+from seawall.tables.registry import Tables
 
 OWN = "192.0.2.1"
 
@@ -132,6 +137,22 @@ def test_brackets_ask_for_no_mx() -> None:
 )
 def test_where_nobody_takes_the_mail_the_reason_is_smtp_8_s(zone: Zone, status: str, text: str) -> None:
     assert find(zone, "d") == NoTarget(status, text)
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "name"),
+    [("/ MX / IGNORE", "MX", "d"), ("/ A / IGNORE", "A", "a")],
+    ids=["exchanges", "addresses"],
+)
+def test_what_a_reply_filter_drops_is_put_off_in_its_own_words(action: str, kind: str, name: str) -> None:
+    told: list[str] = []
+    zone = ZoneFile("$TTL 60\nd. MX 10 a.\na. A 192.0.2.1\n")
+    filtered = Filtered(zone, Tables().maps(f"regexp:{{{{{action}}}}}").lookup, "f", lambda *line: told.append(line[1]))
+    exchanges = Exchanges(filtered, Names(filtered, Hosts(), ("A",)), OWN.__eq__, lambda: 0.0)
+
+    found = result_now(exchanges.find(Destination("d")))
+    assert found == NoTarget("4.7.0", f"Error looking up name={name} type={kind}: DNS reply filter drops all results")
+    assert len(told) == 1
 
 
 def test_our_own_address_is_refused_as_a_next_hop() -> None:

@@ -162,8 +162,10 @@ def _notification(order: Order, subject: Subject, template: Template, text: str,
 
 
 def _reason(fate: Fate) -> str:
-    """The words for one recipient; a success tells the way as well.  trace(8)"""
-    if fate.action in ("delivered", "relayed", "expanded"):
+    """The words for one recipient; where there is a way, a success and a question tell it as well.  trace(8)"""
+    if fate.action in ("delivered", "relayed", "expanded", "deliverable") or (
+        fate.action == "undeliverable" and fate.outcome.relay != "none"
+    ):
         return f"delivery via {fate.outcome.relay}: {fate.outcome.text}"
     return fate.outcome.text
 

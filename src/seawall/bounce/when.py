@@ -18,7 +18,7 @@ from seawall.journal.records.bounce import NoticeDiscarded
 from seawall.mail.dates import format_date
 from seawall.mail.envelope import Body, Envelope, Notify, Origin, Recipient, Ret
 from seawall.mail.message import Content, Message
-from seawall.mail.outcome import Outcome
+from seawall.mail.outcome import Delivered, Outcome
 
 MOST_HEADERS = 1 << 18
 """Bytes of the original that are searched for its headers; ours, above header_size_limit's 102400."""
@@ -160,6 +160,10 @@ class Reporting:
             return ()
         return (self._to_sender(Kind.SUCCESS, message, told, full=False),)
 
+    def statuses(self, message: Message, fates: Fates) -> tuple[Report, ...]:
+        """The report that sendmail -bv asked for.  trace(8)"""
+        return (self._to_sender(Kind.VERIFY, message, fates, full=False),) if message.envelope.sender else ()
+
     # -- the report --------------------------------------------------------------------------------------------
 
     def _to_sender(self, kind: Kind, message: Message, fates: Fates, *, full: bool, tell: str = "") -> Report:
@@ -194,7 +198,7 @@ class Reporting:
             retry_until=_date(message.arrived + rules.lifetime) if kind is Kind.DELAY else "",
         )
         template, text = self._templates[kind]
-        named = [Fate(who, outcome, ACTIONS.get(kind) or _success_word(outcome)) for who, outcome in fates]
+        named = [Fate(who, outcome, ACTIONS.get(kind) or _word(kind, outcome)) for who, outcome in fates]
         subject = self._subject(message, headers)
         content = format_report(order, subject, template, text, named, headers if headers_only else original)
         about = {Kind.FAILURE: "non-delivery", Kind.DELAY: "delay"}.get(kind, "delivery status")
@@ -240,6 +244,13 @@ class Reporting:
 def _wants(recipient: Recipient, what: Notify) -> bool:
     """RFC 3461 §4.1: without NOTIFY, failures and delays are told."""
     return recipient.notify == Notify.DEFAULT.value or bool(recipient.notify & what.value)
+
+
+def _word(kind: Kind, outcome: Outcome) -> str:
+    """The action for one recipient of a report that is about more than one kind of outcome."""
+    if kind is Kind.VERIFY:
+        return "deliverable" if isinstance(outcome, Delivered) else "undeliverable"
+    return _success_word(outcome)
 
 
 def _success_word(outcome: Outcome) -> str:

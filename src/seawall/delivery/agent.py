@@ -129,7 +129,7 @@ class DeliveryAgent:
         if agent is None:
             return Delivery(tuple(failed("4.3.0", UNAVAILABLE) for _ in job.recipients))
         delivery = await agent.deliver(job)
-        if self._soft_bounce:
+        if self._soft_bounce and not job.is_probe:
             return Delivery(tuple(map(as_deferred, delivery.outcomes)), delivery.forwards)
         return delivery
 

@@ -33,6 +33,8 @@ async def deliver_alias(work: Work, point: Point, name: str, each: DeliverEntry)
             value = table.lookup(name)
             if not (value is None or isinstance(value, str)):
                 value = await value
+            if value is not None and work.stops_at_aliases:
+                return work.sent(point, f"aliased to {value}")
             if value is not None:
                 return await _expand(work, replace(point, came_from=name), name, table, value, each)
     except TableTrouble as trouble:

@@ -109,6 +109,8 @@ async def deliver_command(work: Work, point: Point, command: str) -> bool:
     """Deliver to a command line of an alias, a .forward or mailbox_command.  local(8) command.c"""
     if not work.first_time("command", f"{point.user}:{point.rights.uid}", command):
         return False
+    if work.job.is_probe:
+        return work.sent(point, f"delivers to command: {command}")
     point = with_default_rights(work, point)
     rules = work.parts.rules
     try:

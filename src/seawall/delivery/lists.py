@@ -81,6 +81,8 @@ async def deliver_forward(work: Work, point: Point, user: User, each: DeliverEnt
         return work.fail(point, "4.3.0", f"cannot look for a .forward file: {trouble.strerror}")
     if found is None:
         return None
+    if work.stops_at_aliases:
+        return work.sent(point, f"forward via file: {found.path}")
     if not found.keeps_extension:
         point = replace(point, unmatched=None)
     if not work.first_time("forward", found.path):

@@ -111,6 +111,8 @@ def _spool_for(directory: str | None, user: User) -> _Spool:
 
 
 async def _deliver_mailbox_file(work: Work, point: Point, user: User) -> bool:
+    if work.job.is_probe:
+        return work.sent(point, "delivers to mailbox")
     parts, rules = work.parts, work.parts.rules
     directory = None if rules.home_mailbox else rules.mail_spool_directory
     path = f"{user.home}/{rules.home_mailbox}" if directory is None else f"{directory}/{point.user}"
@@ -136,6 +138,8 @@ async def deliver_file(work: Work, point: Point, path: str) -> bool:
         return False
     if point.kind not in work.parts.rules.files_from:
         return work.fail(point, "5.7.1", "mail to file is restricted")
+    if work.job.is_probe:
+        return work.sent(point, f"delivers to file: {path}")
     point = with_default_rights(work, point)
     if path.endswith("/"):
         return await deliver_maildir(work, point, path)

@@ -144,6 +144,8 @@ class PipeDelivery:
         if service.size_limit and job.content.size > service.size_limit:
             text = f"message size {job.content.size} exceeds size limit {service.size_limit} for transport {self.name}"
             return failed("5.2.3", text, self.name)
+        if job.is_probe:
+            return delivered(f"delivers to command: {service.words[0]}", self.name)
         if not self._borrower.can_be(service.identity):
             text = f"cannot run a command as uid {service.identity.uid}: started as uid {self._borrower.own_uid}"
             return failed("4.3.0", text, self.name)

@@ -7,6 +7,7 @@ A peer's 2xx after the final dot is the only success.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import ssl
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,7 @@ class SmtpDelivery:
         self._journal = journal
         self._clock = clock
         self._soft_bounce = settings.flag("soft_bounce")
+        codecs.lookup("idna")  # every connection asks for it; it is loaded while all of Python may still be read
         self._room = asyncio.Semaphore(CONNECTIONS)
         self._clients: dict[str, _Client] = {}
         for service in services:
@@ -90,7 +92,7 @@ class SmtpDelivery:
         async with self._room:
             attempt = _Attempt(client, job, self._exchanges, self._journal, self._clock)
             outcomes = await attempt.run()
-        if self._soft_bounce:
+        if self._soft_bounce and not job.is_probe:
             outcomes = tuple(map(as_deferred, outcomes))
         return Delivery(outcomes)
 

@@ -54,6 +54,7 @@ class Timeouts:
     data_transfer: float
     data_done: float
     quit: float
+    reset: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class ClientRules:
     tls: TlsLevel
     tls_wrapper: bool
     skip_quit: bool
+    probes_at_data: bool
+    """True where a probe asks DATA as well.  postconf(5) smtp_address_verify_target"""
     timeouts: Timeouts
 
 
@@ -115,6 +118,7 @@ def read_client_rules(settings: Settings, *, lmtp: bool = False) -> ClientRules:
         tls=read_tls_level(settings, prefix),
         tls_wrapper=settings.flag(prefix + "tls_wrappermode"),
         skip_quit=settings.flag(prefix + "skip_quit_response"),
+        probes_at_data=_probes_at_data(settings, prefix + "address_verify_target"),
         timeouts=Timeouts(
             connect=seconds("connect_timeout"),
             hello=seconds("lhlo_timeout" if lmtp else "helo_timeout"),
@@ -125,8 +129,17 @@ def read_client_rules(settings: Settings, *, lmtp: bool = False) -> ClientRules:
             data_transfer=seconds("data_xfer_timeout"),
             data_done=seconds("data_done_timeout"),
             quit=seconds("quit_timeout"),
+            reset=seconds("rset_timeout"),
         ),
     )
+
+
+def _probes_at_data(settings: Settings, name: str) -> bool:
+    """Where a probe ends: after RCPT or after DATA.  Raises ConfigTrouble."""
+    word = settings.text(name)
+    if word.lower() not in ("rcpt", "data"):
+        raise ConfigTrouble(f"bad {name} value: {word}; use rcpt or data", settings.where(name))
+    return word.lower() == "data"
 
 
 def read_tls_level(settings: Settings, prefix: str) -> TlsLevel:

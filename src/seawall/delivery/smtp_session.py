@@ -5,6 +5,7 @@ A session ends in a `Why` for everybody who is left, or in an answer for each re
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -182,6 +183,9 @@ class Session:
         self.answers = [refusal] * len(recipients)
         if refusal is not None:
             return
+        if job.is_probe:
+            await self._probe(job, recipients)
+            return
         commands = self._commands(job, recipients)
         answers = self.answers
         if self._features.has("PIPELINING"):
@@ -207,6 +211,38 @@ class Session:
             elif not reply.is_success:
                 refused = self._said(reply)
         await self._content(job, refused, ready)
+
+    async def _probe(self, job: Job, recipients: Sequence[Recipient]) -> None:
+        """MAIL and RCPT, one after the other, and then no more of it.  postconf(5) smtp_address_verify_target
+
+        A server that only says at DATA whom it takes is asked for that; where it waits for the content then, the
+        connection must end.
+        """
+        at = 0
+        for step, data, seconds, doing in self._commands(job, recipients):
+            if step is Step.DATA and not (self._rules.probes_at_data and self._has_taken()):
+                break
+            await self._send(step, data, seconds, doing)
+            last = await self._reply(seconds, doing)
+            if step is Step.RCPT:
+                self.answers[at] = self._taken(last) if last.is_success else self._said(last)
+                at += 1
+            elif step is Step.DATA:
+                self._broken = ready = 300 <= last.code < 400
+                text = last.text
+                answer = Delivered(status="2.0.0", text=text, relay=self.peer.relay) if ready else self._said(last)
+                self.answers = [answer if isinstance(each, Delivered) else each for each in self.answers]
+            elif not last.is_success:
+                self.answers = [self._said(last)] * len(recipients)
+                break
+        if not self._broken:
+            with contextlib.suppress(SessionFailed):  # everything is known by now
+                await self._send(Step.RSET, b"RSET\r\n", self._rules.timeouts.reset, "sending final RSET")
+                await self._reply(self._rules.timeouts.reset, "sending final RSET")
+
+    def _has_taken(self) -> bool:
+        """True where the server takes one of the recipients."""
+        return any(isinstance(answer, Delivered) for answer in self.answers)
 
     def _commands(self, job: Job, recipients: Sequence[Recipient]) -> list[tuple[Step, bytes, float, str]]:
         """The commands before the content, each with its deadline and what is being done."""
@@ -264,7 +300,14 @@ class Session:
         await self._write(wire.finish(), seconds, doing)
 
     def _taken(self, reply: ServerReply) -> Delivered:
-        return Delivered(status=reply.status, text=reply.text, relay=self.peer.relay)
+        """``host`` has it, and its own words for that."""
+        return Delivered(
+            status=reply.status,
+            text=reply.text,
+            relay=self.peer.relay,
+            remote_mta=self.peer.host,
+            diagnostic=reply.text,
+        )
 
     def _said(self, reply: ServerReply) -> Why:
         """``host x[..] said: 550 … (in reply to RCPT TO command)``"""

@@ -107,6 +107,8 @@ class VirtualDelivery:
         found = await self.find(recipient.address)
         if not isinstance(found, VirtualMailbox):
             return found
+        if job.is_probe:
+            return delivered("delivers to maildir" if found.is_maildir else "delivers to mailbox", self.service)
         store, done = self._store_into(job, recipient, found)
         try:
             await self._writers.run_as(found.identity, store)

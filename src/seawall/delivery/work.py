@@ -111,6 +111,11 @@ class Work:
     forwards: dict[tuple[str, str], list[Recipient]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
+    @property
+    def stops_at_aliases(self) -> bool:
+        """True for a probe of verify(8): that there is an alias or a .forward is all that it wants to know."""
+        return self.job.is_probe and not self.job.envelope.asks
+
     def first_time(self, *words: object) -> bool:
         """True for the first call with these words: nothing is delivered to twice.  been_here(3)"""
         key = " ".join(map(str, words)).lower()
@@ -146,6 +151,8 @@ class Work:
 
     def forward(self, point: Point) -> bool:
         """Send on what an expansion led to, as a new message."""
+        if self.job.is_probe:
+            return self.sent(point, f"forwards to {point.address}")
         if self.first_time("indirect", point.address):
             key = (point.delivered or point.address, point.sender)
             self.forwards.setdefault(key, []).append(point.as_recipient())
@@ -221,6 +228,8 @@ def at_last(work: Work, point: Point) -> Point:
 
 async def deliver_maildir(work: Work, point: Point, path: str) -> bool:
     """Deliver to a Maildir; `path` ends in a slash.  local(8) maildir.c"""
+    if work.job.is_probe:
+        return work.sent(point, "delivers to maildir")
     parts = work.parts
     head = work.head(at_last(work, point), "file", opening=False)
     content, now, limit = work.job.content, parts.clock.now(), parts.rules.mailbox_size_limit

@@ -15,7 +15,7 @@ from seawall.mail.headers import block_end
 from seawall.mail.message import Content, FileSlice
 
 MEMORY_LIMIT = 64 * 1024
-"""Bytes of one message that stay in memory.  docs/design.md, section 4: nearly all mail is smaller."""
+"""Bytes of one message that stay in memory.  docs/design.md, "The hot path": nearly all mail is smaller."""
 HEADER_LIMIT = 256 * 1024
 """Bytes of a header block that are looked at, ours: more than two headers of header_size_limit.  What lies beyond is
 passed on as it is."""

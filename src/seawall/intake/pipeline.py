@@ -13,7 +13,7 @@ from seawall.intake.envelope import EnvelopeInProgress
 from seawall.intake.headers import HeaderPass, Missing
 from seawall.intake.mime import MimeReader
 from seawall.intake.received import local_date
-from seawall.intake.rules import Rules, full_name
+from seawall.intake.rules import ASKS, Rules, full_name
 from seawall.intake.status import Errors, Status
 from seawall.journal.record import Journal
 from seawall.journal.records.intake import CleanupWarned, ContentAction, MessageId
@@ -263,4 +263,5 @@ class Pipeline:
             redirect=asked.redirect,
             hold=asked.hold,
             is_report=self._internal and not submission.sender,
+            asks=ASKS in submission.extra,
         )

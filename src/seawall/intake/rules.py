@@ -18,6 +18,8 @@ from seawall.tables.registry import Tables
 
 INTERNAL = "internal"
 """In `Submission.extra`: mail of our own making (reports, what local(8) forwards)."""
+ASKS = "asks"
+"""In `Submission.extra`: sendmail -bv asks how delivery would go."""
 FULL_NAME = "fullname="
 """Opens an entry of `Submission.extra` with the submitter's full name, for a From: that is missing."""
 

@@ -123,3 +123,5 @@ class Envelope(msgspec.Struct, frozen=True):
     verp: str = ""
     is_report: bool = False
     """True for our own bounces and notices: they are never bounced again to their sender."""
+    asks: bool = False
+    """True for a question of sendmail -bv: every recipient is tried, nobody gets it, and its sender hears how it went."""

@@ -23,3 +23,5 @@ class Job:
     envelope: Envelope
     recipients: tuple[Recipient, ...]
     content: Content
+    is_probe: bool = False
+    """True where it is only asked whether the recipients could be delivered to: nothing is written or sent on.  verify(8)"""

@@ -47,3 +47,9 @@ def parse_network(text: str) -> Network | None:
     if bits < width and value & ((1 << (width - bits)) - 1):
         return None
     return Network(value, bits, width)
+
+
+def format_address(value: int, width: int) -> str:
+    """The printed form of an address of `width` bits (32 or 128)."""
+    family = socket.AF_INET if width == 32 else socket.AF_INET6
+    return socket.inet_ntop(family, value.to_bytes(width // 8, "big"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from seawall.dns.answers import Answer, Asks, Found, NoData, NoSuchName, Resource, TryAgain
+from seawall.dns.reply_filter import Dropped
 from seawall.mail.network import parse_address
 
 _DESTINATION = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]+))(?::([A-Za-z0-9-]+))?\Z")
@@ -116,7 +117,8 @@ def before_us(targets: Sequence[Target], is_own: Callable[[str], bool]) -> tuple
 class Exchanges:
     """Finds targets.  `is_own` knows this host's addresses; `chance` gives numbers in [0, 1).
 
-    `defer_if_no_address` is smtp_defer_if_no_mx_address_found, `ignore_mx_errors` ignore_mx_lookup_error.
+    `defer_if_no_address` is smtp_defer_if_no_mx_address_found, `ignore_mx_errors` ignore_mx_lookup_error; `last_kind`
+    is the kind of address that is asked for last, and so the one that is told of where there is none.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Exchanges:
         shuffled: bool = True,
         ignore_mx_errors: bool = False,
         defer_if_no_address: bool = False,
+        last_kind: str = "A",
     ) -> None:
         self._dns = dns
         self._hosts = hosts
@@ -137,6 +140,7 @@ class Exchanges:
         self._shuffled = shuffled
         self._ignore_mx_errors = ignore_mx_errors
         self._defer_if_no_address = defer_if_no_address
+        self._last_kind = last_kind
 
     async def find(self, destination: Destination, *, loops_matter: bool = True) -> list[Target] | NoTarget:
         """Whom to try for a destination, in order.
@@ -153,7 +157,7 @@ class Exchanges:
         if isinstance(answer, TryAgain):
             if self._ignore_mx_errors:
                 return await self._host(destination.host, loops_matter)
-            return NoTarget("4.4.3", _not_found(destination.host, "MX", answer))
+            return _trouble(destination.host, "MX", answer)
         if any(record.data in ("", ".") for record in answer.records):  # RFC 7505
             return NoTarget("5.1.0", f"Domain {destination.host} does not accept mail (nullMX)")
         return await self._exchanges(destination.host, answer.records, loops_matter)
@@ -167,7 +171,7 @@ class Exchanges:
             if isinstance(answer, Found):
                 targets += [Target(record.data, found.data, record.preference) for found in answer.records]
             elif not trouble.is_temporary:
-                trouble = _host_trouble(record.data, answer)
+                trouble = _host_trouble(record.data, self._last_kind, answer)
         if not targets:
             if self._defer_if_no_address and not trouble.is_temporary:
                 trouble = NoTarget("4" + trouble.status[1:], trouble.text)
@@ -187,7 +191,7 @@ class Exchanges:
         """Targets of a host without MX records."""
         answer = await _answer(self._hosts.addresses(host))
         if not isinstance(answer, Found):
-            return _host_trouble(host, answer)
+            return _host_trouble(host, self._last_kind, answer)
         targets = [Target(host, found.data) for found in answer.records]
         return self._checked(in_order(targets, self._chance, shuffled=self._shuffled), host, loops_matter)
 
@@ -201,8 +205,17 @@ async def _answer(asked: Answer | Awaitable[Answer]) -> Answer:
     return asked if isinstance(asked, Found | NoSuchName | NoData | TryAgain) else await asked
 
 
-def _host_trouble(host: str, answer: Answer) -> NoTarget:
-    return NoTarget("4.4.3" if isinstance(answer, TryAgain) else "5.4.4", _not_found(host, "A", answer))
+def _host_trouble(host: str, kind: str, answer: Answer) -> NoTarget:
+    if isinstance(answer, TryAgain):
+        return _trouble(host, kind, answer)
+    return NoTarget("5.4.4", _not_found(host, kind, answer))
+
+
+def _trouble(host: str, kind: str, answer: TryAgain) -> NoTarget:
+    """Nothing is known: the resolver's fault, or the reply filter's will."""
+    if isinstance(answer, Dropped):
+        return NoTarget("4.7.0", f"Error looking up name={host} type={kind}: {answer.reason}")
+    return NoTarget("4.4.3", _not_found(host, kind, answer))
 
 
 def _not_found(name: str, kind: str, answer: Answer) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from seawall.config.settings import Settings
 from seawall.eager import now_or_later
-from seawall.mail.address import DOUBLE_BOUNCE, MAILER_DAEMON, POSTMASTER
+from seawall.mail.address import DOUBLE_BOUNCE, MAILER_DAEMON, POSTMASTER, quote_local
 from seawall.routing.route import ANY_CLASS, Classes, Route
 from seawall.tables.registry import Tables
 from seawall.tables.search import Form, IsLocal, Maps
@@ -117,7 +117,7 @@ class RecipientTables:
         try:
             return await self._listing(route, as_sender)
         except TableTrouble as trouble:
-            return Listing(False, trouble=str(trouble))
+            return Listing(False, trouble=f'{trouble.table} lookup error for "{quote_local(route.recipient)}"')
 
     async def _listing(self, route: Route, as_sender: bool) -> Listing:
         if route.has_failed:

@@ -10,10 +10,11 @@ import msgspec
 
 from seawall.clock import Clock
 from seawall.journal.record import Journal, Warned
-from seawall.journal.records.delivery import DeliveryLine, delivery_line
+from seawall.journal.records.delivery import PROBED, STATUS, DeliveryLine, delivery_line
 from seawall.journey import Deliverer
 from seawall.mail.envelope import Recipient
 from seawall.mail.job import Job
+from seawall.mail.message import Content
 from seawall.mail.outcome import Bounced, Deferred, Delivered, Delivery, Outcome
 from seawall.spool.entry import Entry, Ledger
 from seawall.spool.letters import Letters
@@ -24,11 +25,11 @@ from seawall.spool.scheduler import Scheduler, Target, Turn
 
 BAD_SYNTAX = Bounced(status="5.1.3", text="bad address syntax")
 NOT_RESOLVED = Deferred(status="4.3.0", text="address resolver failure")
-HELD_BACK = Deferred(status="4.3.2", text="deferred transport")
+HELD_BACK = Deferred(status="4.3.2", text="deferred transport", transport="retry")
 AGENT_FAILED = Deferred(status="4.3.0", text="unknown mail transport error")
 GONE = Deferred(status="4.3.0", text="queue file is not readable now")
 REDIRECTED = Delivered(status="2.0.0", text="redirected")
-NOTICE_LOST = Delivered(status="2.0.0", text="undeliverable postmaster notification discarded")
+NOTICE_LOST = Delivered(status="2.0.0", text="undeliverable postmaster notification discarded", transport="qmgr")
 
 
 class Deliveries:
@@ -44,9 +45,11 @@ class Deliveries:
         journal: Journal,
         clock: Clock,
         spawn: Callable[[Callable[[], Awaitable[None]]], object],
+        probe_routing: Routing | None = None,
     ) -> None:
         self._rules = rules
         self._routing = routing
+        self._probe_routing = probe_routing or routing
         self._deliverer = deliverer
         self._letters = letters
         self._ledger = ledger
@@ -108,13 +111,14 @@ class Deliveries:
         """Where a recipient goes; None where that alone settles him."""
         recipient = entry.recipient(place)
         address = entry.envelope.redirect or recipient.address
-        way = await self._routing.resolve(address, entry.sender)
+        routing = self._probe_routing if entry.is_probe else self._routing
+        way = await routing.resolve(address, entry.sender)
         verdict = self._verdict(way)
         if verdict is not None:
             self._settle(entry, Target(place, "error", "", address), verdict)
             return None
         transport, nexthop = way.transport, way.nexthop
-        if entry.envelope.filter:
+        if entry.envelope.filter and not entry.asks:
             transport, _, wanted = entry.envelope.filter.partition(":")
             nexthop = wanted or nexthop
         if transport in self._rules.defer_transports:
@@ -157,18 +161,13 @@ class Deliveries:
     async def _deliver(self, entry: Entry, turn: Turn) -> Sequence[Outcome]:
         recipients = tuple(self._final(entry, target) for target in turn.targets)
         try:
-            async with self._ledger.content(entry) as content:
-                job = Job(
-                    queue_id=entry.queue_id,
-                    arrived=entry.arrived,
-                    transport=turn.transport,
-                    nexthop=turn.nexthop,
-                    envelope=entry.envelope,
-                    recipients=recipients,
-                    content=content,
-                )
-                delivery = await self._deliverer.deliver(job)
-                outcomes = await self._keep_forwards(entry, delivery, job)
+            if entry.is_probe:
+                job = _job(entry, turn, recipients, Content(b""))
+                outcomes: Sequence[Outcome] = (await self._deliverer.deliver(job)).outcomes
+            else:
+                async with self._ledger.content(entry) as content:
+                    job = _job(entry, turn, recipients, content)
+                    outcomes = await self._keep_forwards(entry, await self._deliverer.deliver(job), job)
         except asyncio.CancelledError:
             raise
         except OSError as error:
@@ -218,7 +217,8 @@ class Deliveries:
         """Write the log lines, and keep the outcome for the record."""
         for told in (*outcome.also, outcome):
             self._tell(entry, target, told, queued)
-        outcome = _for_the_record(outcome)
+        if not entry.envelope.asks:
+            outcome = _for_the_record(outcome)
         entry.fresh.append(Result(target.place, outcome))
         entry.state.outcomes[target.place] = outcome
 
@@ -228,7 +228,13 @@ class Deliveries:
         names = (final.address, final.original) if final else (target.recipient, original.original or original.address)
         transport = outcome.transport or target.transport
         line = delivery_line(
-            self._clock.now(), self._rules.program_of(transport), entry.queue_id, names, outcome, queued
+            self._clock.now(),
+            self._rules.program_of(transport),
+            entry.queue_id,
+            names,
+            outcome,
+            queued,
+            self._rules.probe_words if entry.is_probe else PROBED if entry.envelope.asks else STATUS,
         )
         self._journal.write(self._named(line, transport))
 
@@ -241,7 +247,7 @@ class Deliveries:
 
     async def _record(self, entry: Entry, now: float) -> None:
         """Make outcomes durable, but where the message is plainly done: then its removal is the record."""
-        if not entry.left and entry.is_plainly_done():
+        if entry.asks or (not entry.left and entry.is_plainly_done()):
             return
         try:
             await self._ledger.outcomes(entry, now)
@@ -250,6 +256,20 @@ class Deliveries:
 
     def _warn(self, message: str) -> None:
         self._journal.write(Warned(at=self._clock.now(), source="qmgr", message=message))
+
+
+def _job(entry: Entry, turn: Turn, recipients: tuple[Recipient, ...], content: Content) -> Job:
+    """What the agent of a turn is told."""
+    return Job(
+        queue_id=entry.queue_id,
+        arrived=entry.arrived,
+        transport=turn.transport,
+        nexthop=turn.nexthop,
+        envelope=entry.envelope,
+        recipients=recipients,
+        content=content,
+        is_probe=entry.asks,
+    )
 
 
 def _and_also(outcome: Outcome, *others: Outcome) -> Outcome:

@@ -39,11 +39,26 @@ class Entry:
     """``hold``, ``delete`` or ``stop``, once somebody took the message out."""
     fresh: list[Result] = field(default_factory=list)
     """Outcomes that are known but not recorded yet."""
+    is_probe: bool = False
+    """True for a question about an address (verify(8)): there is no file, and nothing is recorded or delivered."""
 
     @property
     def sender(self) -> str:
         """The envelope sender, empty for the null sender."""
         return self.envelope.sender
+
+    @property
+    def asks(self) -> bool:
+        """True where nothing is delivered: for a probe, and for a question of sendmail -bv."""
+        return self.is_probe or self.envelope.asks
+
+    def all_fates(self) -> list[tuple[Recipient, Outcome]]:
+        """Everything that became of everybody, in the order of the envelope."""
+        return [
+            (each.final or self.recipient(place), each)
+            for place, outcome in sorted(self.state.outcomes.items())
+            for each in (*outcome.also, outcome)
+        ]
 
     def recipient(self, place: int) -> Recipient:
         """The recipient at a place of the envelope."""

@@ -36,6 +36,8 @@ class Handed(msgspec.Struct, frozen=True, omit_defaults=True):
     ret: str = ""
     envid: str = ""
     smtputf8: bool = False
+    asks: bool = False
+    """sendmail -bv: how would it go?"""
 
 
 class Verdict(msgspec.Struct, frozen=True):

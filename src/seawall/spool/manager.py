@@ -48,6 +48,8 @@ class Ports:
     reports: Reports
     journal: Journal
     clock: Clock
+    probe_routing: Routing | None = None
+    """For verify(8)'s probes, with the transports of address_verify_*; None: as for mail."""
 
 
 class QueueManager:
@@ -71,6 +73,7 @@ class QueueManager:
             ports.journal,
             ports.clock,
             self._spawn,
+            ports.probe_routing,
         )
         self.alarms = Alarms()
         self.active: dict[str, Entry | None] = {}
@@ -267,6 +270,9 @@ class QueueManager:
             if entry.withdrawn and not entry.is_plainly_done():
                 await self._give_back(entry, now)
                 return
+            if entry.envelope.asks:
+                await self._tell_how_it_went(entry, now)
+                return
             told = await self._report(entry, now)
             if told and (not entry.state.pending() or await self._expire(entry, now)):
                 await self._remove(entry)
@@ -275,6 +281,16 @@ class QueueManager:
         except OSError as trouble:
             self.warn(f"{entry.queue_id}: {trouble}")
             self._keep_in_mind(entry, now)
+
+    async def _tell_how_it_went(self, entry: Entry, now: float) -> None:
+        """The end of a question of sendmail -bv: a report on everybody, and nothing is tried again.  trace(8)"""
+        async with self.ledger.content(entry) as content:
+            message, fates = entry.message(content), entry.all_fates()
+            reports = await self.hands.do(self.ports.reports.statuses, message, fates)
+        if await self.letters.send_reports(entry, reports):
+            await self._remove(entry)
+        else:
+            self._wait(entry, now + self.rules.timing.minimal_backoff_time)
 
     async def _give_back(self, entry: Entry, now: float) -> None:
         """An operator holds or deletes the message, or the program ends: keep what is known, then do as he says."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from seawall.config.master_cf import Service
 from seawall.config.settings import Settings
+from seawall.journal.records.delivery import NOT_CACHED, PROBED
 from seawall.spool.scheduler import Timing, TransportLimits
 
 
@@ -28,6 +29,8 @@ class Rules:
     log_names: Mapping[str, str]
     """syslog_name of the transports that have one of their own."""
     default_limits: TransportLimits
+    probe_words: Mapping[type, str]
+    """The words after ``status=`` in a probe's log line."""
 
     def limits_of(self, transport: str) -> TransportLimits:
         """What applies to a transport."""
@@ -77,4 +80,5 @@ def rules_of(settings: Settings, services: Iterable[Service]) -> Rules:
             if "syslog_name" in service.overrides
         },
         default_limits=_limits(settings, "default", settings.number("default_process_limit")),
+        probe_words=PROBED if settings.flag("address_verify_negative_cache") else NOT_CACHED,
     )

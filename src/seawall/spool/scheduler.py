@@ -3,6 +3,8 @@
 The scheduler knows queue ids, places of recipients, transports and next hops, and decides; it never looks at a clock,
 a file or a message.  A *site* is a transport and a next hop; where a transport takes one recipient at a time the
 recipient is part of the site, so that one mailbox's trouble holds up no other.  qmgr(8), postconf(5) transport_destination_recipient_limit
+
+Messages take turns; qmgr(8)'s preemptive scheduling is not there (docs/differences.md D-14).
 """
 
 from __future__ import annotations

@@ -34,7 +34,15 @@ NO_ROOM = Reply(452, "4.3.1", "Insufficient system storage")
 FULL_NAME = "fullname="
 """Opens the entry of `Submission.extra` that holds the submitter's full name (intake knows it by this word)."""
 
+ASKS = "asks"
+"""The entry for sendmail -bv."""
 NOT_ALLOWED = Reply(550, "5.7.1", "Submission refused: see authorized_submit_users")
+
+
+def _extra(handed: Handed) -> tuple[str, ...]:
+    """What intake is to know beside the envelope."""
+    name = (f"{FULL_NAME}{handed.full_name}",) if handed.full_name else ()
+    return (*name, ASKS) if handed.asks else name
 
 
 async def hand_to_intake(
@@ -55,7 +63,7 @@ async def hand_to_intake(
         smtputf8=handed.smtputf8,
         ret=ret,
         envid=handed.envid,
-        extra=(f"{FULL_NAME}{handed.full_name}",) if handed.full_name else (),
+        extra=_extra(handed),
     )
     if not intake.room_for(handed.size):
         return NO_ROOM
