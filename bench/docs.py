@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from seawall.cli import COMMANDS
+from seawall.cli.lint.every_rule import CHAPTERS
 from seawall.config.reference import reference
+from seawall.policy.list_status import known_lists
 from seawall.policy.registry import RESTRICTIONS
 from seawall.tables.registry import INSTEAD, TYPES
 
@@ -34,7 +36,30 @@ def restrictions_page() -> str:
     return f"# Restrictions\n\n{HEAD}\n{rows}"
 
 
+def checks_page() -> str:
+    """Every rule of `seawall check`, by what it is about."""
+    parts = [f"# What `seawall check` looks for\n\n{HEAD}\n"]
+    parts.append(
+        "error: a server would not start (marked *), or mail is refused, lost or relayed now. warning: it will go wrong, "
+        "or does so in silence. advice: it works, and there is something better. `--only RULE` and `--skip RULE` take the "
+        "names of the first column.\n"
+    )
+    for title, rules in CHAPTERS:
+        parts.append(f"\n## {title}\n\n| rule | level | why | write instead |\n|---|---|---|---|\n")
+        for rule in rules:
+            cells = (f"`{rule.slug}`", rule.level + ("*" if rule.stops else ""), rule.why, rule.instead or "(nothing)")
+            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    parts.append("\n## DNS lists\n\nWhat is known of them, and from where.\n\n")
+    parts.append("| zone | lists | state | since | note | source |\n|---|---|---|---|---|---|\n")
+    parts.extend(
+        f"| `{each.zone}` | {each.kind} | {each.status} | {each.since} | {each.note} | {each.source} |\n"
+        for each in sorted(known_lists().values(), key=lambda each: each.zone)
+    )
+    return "".join(parts)
+
+
 PAGES = {
+    "checks.md": checks_page,
     "commands.md": commands_page,
     "parameters.md": reference,
     "restrictions.md": restrictions_page,

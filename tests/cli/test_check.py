@@ -1,6 +1,7 @@
 """`seawall check`: what is wrong, where, and what to do."""
 
 import fcntl
+import io
 import json
 from pathlib import Path
 
@@ -8,8 +9,15 @@ import pytest
 
 from seawall.cli import exits
 from seawall.cli.check import main
+from seawall.cli.check_queue import Waiting
+from seawall.cli.check_report import write_text
+from seawall.cli.lint.rule import Finding
 
-QUIET = "compatibility_level = 3.6\nmyhostname = mx.example\nalias_maps =\nlocal_recipient_maps =\n"
+QUIET = (
+    "compatibility_level = 3.6\nmyhostname = mx.example.com\nalias_maps =\nmynetworks = 127.0.0.1\n"
+    "smtp_tls_security_level = may\nsmtpd_use_tls = yes\nsmtpd_tls_cert_file = none\n"
+)
+"""Seven lines of which nothing is to be said."""
 
 
 @pytest.fixture
@@ -27,17 +35,18 @@ def check(root: Path, capsys: pytest.CaptureFixture[str], text: str, *options: s
 def test_a_sound_configuration_has_no_remarks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(root, capsys, QUIET)
     assert code == exits.OK
-    assert "0 errors, 0 warnings" in out and out.endswith("a server would start\n")
+    assert out == "0 errors, 0 warnings, 0 pieces of advice: a server would start\n"
 
 
 def test_what_stops_the_start_is_an_error_with_place_and_remedy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(root, capsys, QUIET + "smtpd_milters = inet:localhost:1\n")
     assert code == exits.CONFIG
-    assert "error    /etc/postfix/main.cf:5  smtpd_milters is not implemented: mail would go unfiltered" in out
+    assert out.startswith("error    not-served: ")
+    assert "  /etc/postfix/main.cf:8  smtpd_milters is not implemented: mail would go unfiltered" in out
     assert "-> take it out, or put its name into seawall_ignore_parameters" in out
 
 
-def test_an_ignored_parameter_is_a_note(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_ignored_parameter_is_a_piece_of_advice(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(root, capsys, QUIET + "debug_peer_level = 3\n")
     assert code == exits.OK
     assert "debug_peer_level is ignored" in out
@@ -99,7 +108,9 @@ def test_json_says_the_same(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     code, out = check(root, capsys, QUIET + "smtpd_milters = inet:x:1\n", "--json")
     report = json.loads(out)
     assert (code, report["would_start"]) == (exits.CONFIG, False)
-    assert report["remarks"][0]["location"] == {"file": "/etc/postfix/main.cf", "line": 5}
+    assert report["remarks"][0]["location"] == {"file": "/etc/postfix/main.cf", "line": 8}
+    assert report["remarks"][0]["rule"] == "not-served" and report["remarks"][0]["level"] == "error"
+    assert report["remarks"][0]["why"] and report["remarks"][0]["instead"]
     assert report["postfix_queue"]["running"] is False
 
 
@@ -117,7 +128,7 @@ def test_a_restriction_that_is_not_known_and_a_list_that_refuses_nothing_are_nam
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out = check(root, capsys, QUIET + "smtpd_sender_restrictions = reject_everything\n")
-    assert code == exits.OK
+    assert code == exits.CONFIG and out.endswith("a server would start\n")
     assert "reject_everything" in out and "451 4.3.5" in out
     code, out = check(root, capsys, QUIET + "smtpd_relay_restrictions = permit\n")
     assert code == exits.CONFIG
@@ -128,3 +139,49 @@ def test_a_template_file_that_does_not_read_is_a_warning(root: Path, capsys: pyt
     code, out = check(root, capsys, QUIET + "bounce_template_file = /etc/postfix/none.cf\n")
     assert code == exits.OK
     assert "bounce_template_file" in out and "built-in texts serve" in out
+
+
+def test_only_and_skip_choose_the_rules(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = QUIET + "soft_bounce = yes\nstrict_rfc821_envelopes = yes\n"
+    assert "strict-envelopes" in check(root, capsys, text)[1]
+    _, out = check(root, capsys, text, "--only", "soft-bounce")
+    assert "soft-bounce" in out and "strict-envelopes" not in out
+    _, out = check(root, capsys, text, "--skip", "soft-bounce,strict-envelopes")
+    assert out.startswith("0 errors, 0 warnings, 0 pieces of advice")
+
+
+def test_a_rule_that_nobody_knows_is_a_mistake_of_use(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(root, capsys, QUIET, "--only", "soft-bounces")[0] == exits.USAGE
+
+
+def test_warnings_are_an_error_only_where_that_is_asked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = QUIET + "soft_bounce = yes\n"
+    assert check(root, capsys, text)[0] == exits.OK
+    assert check(root, capsys, text, "--strict")[0] == exits.CONFIG
+    assert check(root, capsys, QUIET + "strict_rfc821_envelopes = yes\n", "--strict")[0] == exits.OK
+
+
+def test_a_rule_speaks_once_of_all_its_places(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = QUIET + "smtpd_sender_restrictions = permit, reject_non_fqdn_sender,\n  reject_unknown_sender_domain\n"
+    _, out = check(root, capsys, text, "--only", "unreachable-check")
+    lines = out.split("\n")
+    assert lines[0] == "warning  unreachable-check: permit, reject and defer end a list."
+    assert [line.split()[0] for line in lines[1:3]] == ["/etc/postfix/main.cf:8", "/etc/postfix/main.cf:9"]
+    assert lines[3].strip() == "-> take it out, or put it before the end"
+    assert "\33" not in out, "no colours where nobody looks at a terminal"
+
+
+class Terminal(io.StringIO):
+    """Somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_levels_are_coloured_on_a_terminal_and_a_configuration_cannot_move_its_cursor() -> None:
+    finding = Finding(
+        slug="x-y", level="warning", what="a\33[2Jb", why="Because.", instead="c", location=None, stops=False
+    )
+    out = Terminal()
+    write_text([finding], Waiting({}, is_running=False), out, main_cf="/etc/postfix/main.cf")
+    assert out.getvalue().startswith("\33[1;33mwarning\33[0m  x-y: Because.\n  /etc/postfix/main.cf  a?[2Jb\n")
