@@ -1,4 +1,4 @@
-"""`seawall rehearse`: the language of docs/design.md section 9, line by line."""
+"""`seawall rehearse`: the language of Postfix's restriction tests, line by line."""
 
 from __future__ import annotations
 
@@ -176,3 +176,109 @@ def test_files_that_are_not_there_are_told(tmp_path: Path, capfd: pytest.Capture
     (tmp_path / "zone").write_text("( no zone")
     assert main(["--dns", str(tmp_path / "zone")]) == exits.DATAERR
     assert capfd.readouterr().err.count("seawall rehearse: ") == 3
+
+
+def test_a_dollar_that_names_no_parameter_stands_for_itself() -> None:
+    answers = play(
+        "mydestination here.example",
+        "mynetworks 198.18.0.0/15",
+        "sender_restrictions check_sender_access,regexp:{{/^(.*)@b\\.example$/ REJECT not $1, $$, ${1}}}",
+        "mail a@b.example",
+        "restriction_class odd,check_sender_access,regexp:{{/^c@(.*)$/ DEFER ${1}}}",
+        "sender_restrictions odd",
+        "mail c@d.example",
+        "sender_restrictions ,",
+        "relay_domains $mydestination",
+        "recipient_restrictions reject_unauth_destination",
+        "rcpt x@here.example",
+    )
+
+    assert answers[3] == "554 5.7.1 <a@b.example>: Sender address rejected: not a, $, a"
+    assert answers[6] == "450 4.7.1 <c@d.example>: Sender address rejected: d.example"
+    assert answers[-1] == "OK"
+
+
+def test_at_data_a_single_recipient_is_known_and_several_are_not() -> None:
+    lines = ("data_restrictions reject_unauth_destination", "mydestination here.example", "mail a@b.example")
+    refused = "554 5.7.1 <x@far.example>: Relay access denied"
+
+    assert play(*lines, "rcpt x@far.example", "data")[-1] == refused
+    assert play(*lines, "rcpt x@far.example", "rcpt y@far.example", "data")[-1] == "OK"
+    assert play(*lines, "rcpt x@far.example", "mail a@b.example", "data")[-1] == "OK"
+
+
+def test_a_line_longer_than_any_command_is_answered_by_what_there_is() -> None:
+    [answer] = play("recipient_restrictions permit mynetworks reject all")
+
+    assert answer.startswith("Commands...\n")
+    assert "\tclient <name> <address> [<code>]\n" in answer
+    assert "<parameter> <value>" in answer
+
+
+def test_a_class_that_main_cf_declares_can_be_filled() -> None:
+    answers = play(
+        "smtpd_restriction_classes Mine", "Mine reject", "sender_restrictions Mine", "mail a@b.example", "mine x"
+    )
+
+    assert answers[3] == "554 5.7.1 <a@b.example>: Sender address rejected: Access denied"
+    assert answers[4] == "bad command"
+
+
+def test_answers_are_filtered_as_smtpd_dns_reply_filter_says() -> None:
+    rehearsal = Rehearsal(dns=ZONE)
+    for line in ("sender_restrictions reject_unknown_sender_domain", "smtpd_dns_reply_filter static:ignore"):
+        result_now(rehearsal.play(line))
+    answered = result_now(rehearsal.play("mail a@friend.example"))
+
+    assert answered is not None
+    assert answered.answer == "OK"
+    assert answered.log == (
+        "ignoring DNS RR: friend.example. 60 IN MX 10 mx.friend.example.",
+        "warning: friend.example: MX or address lookup error: DNS reply filter drops all results",
+    )
+
+
+def test_no_probe_is_sent_every_address_would_take_mail() -> None:
+    assert play("sender_restrictions reject_unverified_sender", "mail a@friend.example") == ["OK", "OK"]
+    assert play("recipient_restrictions reject_unverified_recipient", "rcpt a@friend.example") == ["OK", "OK"]
+
+
+def test_log_lines_quote_addresses_as_the_servers_do() -> None:
+    rehearsal = Rehearsal(dns=ZONE)
+    for line in ("mail a;b@friend.example", "recipient_restrictions reject"):
+        result_now(rehearsal.play(line))
+    answered = result_now(rehearsal.play("rcpt b@c.example"))
+
+    assert answered is not None
+    assert 'from=<"a;b"@friend.example> to=<b@c.example>' in answered.log[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "maps_rbl_domains bl.example", "myorigin here.example", "mydestination here.example", "inet_interfaces 127.0.0.1",
+        "proxy_interfaces 192.0.2.1", "recipient_delimiter +", "smtpd_restriction_classes ,", "alias_maps ,",
+        "sender_canonical_maps ,", "recipient_canonical_maps ,", "canonical_maps inline:{a=b}", "virtual_alias_maps ,",
+        "virtual_alias_domains a.example", "virtual_mailbox_maps ,", "virtual_mailbox_domains ,", "local_recipient_maps ,",
+        "permit_mx_backup_networks 192.0.2.0/24", "parent_domain_matches_subdomains relay_domains", "mail_name Postfix",
+        "smtpd_sender_login_maps ,", "smtpd_null_access_lookup_key <>", "double_bounce_sender double-bounce",
+        "rbl_reply_maps ,", "smtpd_expansion_filter abc", "default_rbl_reply {$rbl_code x}", "relay_recipient_maps ,",
+        "address_verify_sender postmaster", "smtpd_sasl_security_options noanonymous", "relay_clientcerts ,",
+        "local_header_rewrite_clients permit_mynetworks", "unverified_sender_reject_reason x", "stress x",
+        "unverified_recipient_reject_reason x", "unknown_helo_hostname_tempfail_action defer", "mynetworks 127.0.0.0/8",
+        "unknown_address_tempfail_action defer", "unverified_recipient_tempfail_action defer", "relay_domains a.example",
+        "unverified_sender_tempfail_action defer", "smtpd_log_access_permit_actions static:all", "msg_verbose 1",
+        "smtpd_dns_reply_filter ,", "info_log_address_format internal", "unknown_client_reject_code 550",
+        "invalid_hostname_reject_code 550", "unknown_hostname_reject_code 550", "unknown_address_reject_code 550",
+        "relay_domains_reject_code 550", "maps_rbl_reject_code 550", "access_map_reject_code 550", "reject_code 550",
+        "access_map_defer_code 450", "defer_code 450", "non_fqdn_reject_code 550", "smtpd_delay_reject 0",
+        "allow_untrusted_routing 1", "multi_recipient_bounce_reject_code 550", "unverified_sender_reject_code 550",
+        "unverified_sender_defer_code 450", "unverified_recipient_reject_code 550", "plaintext_reject_code 450",
+        "unverified_recipient_defer_code 450", "unknown_local_recipient_reject_code 450", "address_verify_poll_count 3",
+        "unknown_relay_recipient_reject_code 450", "unknown_virtual_alias_reject_code 450", "smtpd_peername_lookup 1",
+        "unknown_virtual_mailbox_reject_code 450", "show_user_unknown_table_name 0", "smtpd_reject_unlisted_sender 1",
+        "smtpd_reject_unlisted_recipient 0", "smtpd_client_port_logging 1", "smtpd_tls_ask_ccert 1",
+    ],
+)  # fmt: skip
+def test_whatever_postfix_s_own_test_driver_sets_can_be_set(line: str) -> None:
+    assert play(line, "helo x", "mail a@friend.example") == ["OK", "OK", "OK"]

@@ -183,3 +183,22 @@ def test_no_input_is_too_odd(data: bytes) -> None:
     assert content is not None
     header_fields(content)
     extract_recipients(content)
+
+
+def test_bv_asks_and_hands_in_no_message_of_its_own(
+    site: QueueSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with site.running():
+        assert run(site, monkeypatch, b"never read\n", "-bv", "-f", "ann@a.example", "bob@b.example", "carl") == 0
+    ((submission, recipients, content),) = site.desk.taken
+    assert "asks" in submission.extra
+    assert [recipient.address for recipient in recipients] == ["bob@b.example", "carl"]
+    assert content == b"From: ann@a.example\nSubject: probe\nTo: bob@b.example,\n\tcarl\n\n"
+    assert capsys.readouterr().out == "Mail Delivery Status Report will be mailed to <ann@a.example>.\n"
+
+
+def test_bv_takes_its_recipients_from_the_command_line_alone(
+    site: QueueSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, monkeypatch, b"To: x@y.example\n\n", "-bv", "-t") == 64
+    assert "-t option cannot be used with -bv" in capsys.readouterr().err

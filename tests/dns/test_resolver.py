@@ -191,13 +191,21 @@ def _alias_ring(query: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "hostile", [_forged_id, _forged_question, _loop, _short_data, _long_length, _alias_ring, lambda query: b"\x00"]
+    "hostile", [_forged_id, _forged_question, _loop, _short_data, _long_length, lambda query: b"\x00"]
 )
 async def test_a_hostile_answer_before_the_true_one_changes_nothing(hostile: Callable[[bytes], bytes]) -> None:
     answer = await ask_once(lambda query, by_tcp: [hostile(query), *address(query, by_tcp)])
 
     assert isinstance(answer, Found)
     assert [r.data for r in answer.records] == ["192.0.2.7"]
+
+
+async def test_an_alias_ring_is_temporary_at_once() -> None:
+    async with FakeServer(lambda query, by_tcp: [_alias_ring(query)]) as server:
+        answer = await asyncio.wait_for(heard(resolver_for(server, timeout=30)), 10)
+
+        assert isinstance(answer, TryAgain)
+        assert len(server.queries) == 1
 
 
 async def test_a_text_of_64_kib_comes_by_tcp_and_is_cut() -> None:

@@ -12,7 +12,6 @@ from seawall.config.settings import ConfigTrouble, Settings
 from seawall.dns.zone import Zone
 from seawall.eager import result_now
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Unserved
 from seawall.policy.judge import Judge
 from seawall.policy.language import has_guard
 from seawall.policy.registry import RESTRICTIONS
@@ -133,17 +132,13 @@ def test_a_guard_is_found_where_it_works(text: str, guarded: bool) -> None:
     assert has_guard(text, {"mine": "defer_if_permit", "loop": "loop"}) is guarded
 
 
-def test_what_this_release_lacks_stops_the_start_by_name() -> None:
-    with pytest.raises(Unserved, match="reject_unverified_sender comes with a later release"):
-        judge_of(settings_of({"smtpd_sender_restrictions": "reject_unverified_sender"}))
+def test_a_table_that_this_release_lacks_stops_the_start() -> None:
     with pytest.raises(TableUnsupported):
         judge_of(settings_of({"smtpd_sender_restrictions": "check_sender_access nis:x"}))
 
 
 def test_what_this_release_lacks_inside_a_table_is_a_configuration_error() -> None:
-    judge = judge_of(
-        settings_of({"smtpd_recipient_restrictions": "inline:{ {y.example=reject_unverified_recipient} }"})
-    )
+    judge = judge_of(settings_of({"smtpd_recipient_restrictions": "inline:{ {y.example=check_sender_access nis:x} }"}))
     verdict = rcpt(judge)
 
     assert verdict.reply is not None
@@ -168,7 +163,7 @@ def test_no_text_of_a_list_raises_in_a_session(words: list[str]) -> None:
     settings = settings_of({}).with_overrides({"smtpd_recipient_restrictions": text})
     try:
         judge = judge_of(settings)
-    except (Unserved, TableUnsupported, ConfigTrouble):
+    except (TableUnsupported, ConfigTrouble):
         return
 
     assert rcpt(judge).act in (Act.DUNNO, Act.PERMIT, Act.REJECT)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
-from tests.policy import recorded, versus_cases
-from tests.policy.versus import Court, Session
+from tests.policy import recorded, versus_cases, versus_matrix
+from tests.policy.versus import Court, Replies, Session
 
 GROUPS = {
     "client": versus_cases.by_client,
@@ -16,6 +18,7 @@ GROUPS = {
     "deferral": versus_cases.by_deferral,
     "DNS list": versus_cases.by_dns_list,
 }
+MATRIX = versus_matrix.groups()
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +26,27 @@ def court() -> Court:
     return Court()
 
 
+def wrong(sessions: Iterable[Session], source: str, court: Court) -> list[tuple[Session, Replies, Replies]]:
+    heard = recorded.read(source)
+    pairs = ((session, heard[recorded.key_of(session)], court.play(session)) for session in sessions)
+    return [(session, expected, got) for session, expected, got in pairs if got != expected]
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_judge_answers_as_postfix_did(group: str, court: Court) -> None:
-    heard = recorded.read()
-    wrong = []
-    for session in GROUPS[group]():
-        expected = heard[recorded.key_of(session)]
-        got = court.play(session)
-        if got != expected:
-            wrong.append((session, expected, got))
-
-    assert wrong == []
+    assert wrong(GROUPS[group](), "cases", court) == []
 
 
-def test_every_recorded_session_is_still_played() -> None:
-    keys = {recorded.key_of(session) for session in versus_cases.every_session()}
+@pytest.mark.parametrize("group", MATRIX)
+def test_the_judge_answers_as_postfix_did_in_every_list(group: str, court: Court) -> None:
+    assert wrong(MATRIX[group], "matrix", court) == []
 
-    assert keys == recorded.read().keys()
+
+@pytest.mark.parametrize("source", recorded.SOURCES)
+def test_every_recorded_session_is_still_played(source: str) -> None:
+    keys = {recorded.key_of(session) for session in recorded.SOURCES[source]()}
+
+    assert keys == recorded.read(source).keys()
 
 
 def test_a_session_is_judged_the_same_under_stress_of_repetition(court: Court) -> None:

@@ -1,4 +1,7 @@
-"""`seawall rehearse`: play one session against the restrictions of a configuration, no network client needed."""
+"""`seawall rehearse`: play one session against the restrictions of a configuration, no network client needed.
+
+The language is that of Postfix's own restriction tests; where it is not, docs/differences.md D-37.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
 from typing import TextIO
 
 from seawall.cli import exits
@@ -21,6 +23,10 @@ Play a session, one command a line:
   NAME VALUE sets a main.cf parameter, or a list: client_restrictions, helo_…, sender_…, relay_…, recipient_…, data_…,
   end_of_data_…, etrn_restrictions, items parted by commas
   restriction_class NAME,ITEM,…   flush_dnsxl_cache   # comment
+  assume WHAT answers for a part that cannot be asked here: TABLE [KEY ACTION], a table; SERVICE ACTION, a policy service;
+  dns NAME TYPE DATA, a record; tls [trusted], the session is encrypted, with a certificate of one of our authorities;
+  reverse NAME, the client's unconfirmed name; login NAME, it has logged in
+Words are parted by blanks; braces hold a word together and stay.  1 and 0 are yes and no.
 Each line is echoed after `>>> ` and answered by OK or the reply; log lines go to standard error.
 Without -c it starts as localhost[127.0.0.1] with all lists and maps empty."""
 
@@ -67,9 +73,9 @@ def open_script(name: str | None) -> TextIO:
     return open(0 if name in (None, "-") else name, encoding="utf-8", errors="surrogateescape", closefd=True)
 
 
-async def play(rehearsal: Rehearsal, lines: Iterable[str], *, as_json: bool) -> None:
+async def play(rehearsal: Rehearsal, lines: TextIO, *, as_json: bool) -> None:
     """Each line with its answer to standard output, and its log lines to standard error before it."""
-    echo = not as_json and not sys.stdin.isatty()
+    echo = not as_json and not lines.isatty()
     for text in lines:
         line = text.rstrip("\r\n")
         if echo:

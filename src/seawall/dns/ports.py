@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 LARGEST_UDP = 65_535
 IN_ONE_GO = 64
@@ -42,21 +42,15 @@ class Numbers:
         return self._drawn[self._at - 2] << 8 | self._drawn[self._at - 1]
 
 
-class Asker(Protocol):
-    """A question that waits at a port."""
-
-    number: int
-
-
-Q = TypeVar("Q", bound=Asker)
+Q = TypeVar("Q")
 
 
 class SharedPort(Generic[Q]):
-    """One connected socket.  `heard(question, data)` gets each answer whose id is asked here, `failed(question, text)`
-    the news that nobody listens there."""
+    """One connected socket.  `heard(question, number, data)` gets each answer whose id is asked here,
+    `failed(question, text)` the news that nobody listens there."""
 
     def __init__(
-        self, server: tuple[str, int], heard: Callable[[Q, bytes], None], failed: Callable[[Q, str], None]
+        self, server: tuple[str, int], heard: Callable[[Q, int, bytes], None], failed: Callable[[Q, str], None]
     ) -> None:
         """Raises OSError."""
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
@@ -75,19 +69,23 @@ class SharedPort(Generic[Q]):
         """True where another port should be opened."""
         return len(self._asked) >= FULLEST
 
-    def ask(self, question: Q, data: bytes, numbers: Numbers) -> None:
-        """Send a question under an id that is free here; `data` lacks its first two bytes.  Raises OSError."""
+    def ask(self, question: Q, data: bytes, numbers: Numbers) -> int:
+        """Send a question under an id that is free here; `data` lacks its first two bytes.  The id.  Raises OSError."""
         number = numbers.next()
         while number in self._asked:
             number = numbers.next()
-        question.number = number
         self._socket.send(number.to_bytes(2, "big") + data)
         self._asked[number] = question
+        return number
 
-    def forget(self, question: Q) -> None:
+    def ask_again(self, number: int, data: bytes) -> None:
+        """Send it once more under its id.  Raises OSError."""
+        self._socket.send(number.to_bytes(2, "big") + data)
+
+    def forget(self, number: int, question: Q) -> None:
         """It is answered or given up."""
-        if self._asked.get(question.number) is question:
-            del self._asked[question.number]
+        if self._asked.get(number) is question:
+            del self._asked[number]
 
     def close(self) -> None:
         """Read no more."""
@@ -105,6 +103,7 @@ class SharedPort(Generic[Q]):
                 for question in asked.values():
                     self._failed(question, error.strerror or "no answer")
                 return
-            known = self._asked.get(int.from_bytes(data[:2], "big")) if len(data) >= 2 else None
+            number = int.from_bytes(data[:2], "big") if len(data) >= 2 else -1
+            known = self._asked.get(number)
             if known is not None:
-                self._heard(known, data)
+                self._heard(known, number, data)

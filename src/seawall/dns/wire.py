@@ -1,6 +1,7 @@
 """DNS messages as bytes: questions written, answers read with every length checked.  RFC 1035 §4, RFC 6891, RFC 2782.
 
-Bytes in, values out; a message that cannot be trusted raises `BadMessage` and nothing else.
+Bytes in, values out; a message that cannot be trusted raises `BadMessage` and nothing else (docs/differences.md
+D-36).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource
+from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
 from seawall.dns.hostnames import is_hostaddr
 from seawall.mail.address import is_hostname
 
@@ -45,6 +46,8 @@ HOST_KINDS = frozenset({"MX", "NS", "PTR", "CNAME", "SRV"})
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
 _CLASS_IN = 1
+_KNOWS = 0x0480
+"""AA or RA: the server is asked about its own zone, or asks others."""
 _LENGTHS = tuple(bytes((length,)) for length in range(64))
 _OPT = 41
 
@@ -247,6 +250,8 @@ def parse_response(data: bytes, number: int, name: str, kind: str, query: bytes 
             return Response(rcode, False, False, NoSuchName())
         raise BadMessage(f"{questions} questions")
     asked, at = _read_question(data, name, kind, query)
+    if rcode == NOERROR and not (answers or is_cut or flags & _KNOWS):
+        rcode = REFUSED  # a referral: this server does not know and will not ask.  resolver(3) res_nsend()
     if is_cut or rcode not in (NOERROR, NXDOMAIN):
         return Response(rcode, is_cut, secure, NoSuchName())
     records, at = _read_records(data, at, answers)
@@ -276,7 +281,7 @@ def _answer(
     for _ in range(LONGEST_CHAIN):
         here = [raw for raw in records if raw.name == name]
         wanted = [raw for raw in here if raw.number == KINDS[kind]]
-        if wanted:
+        if wanted and rcode != NXDOMAIN:
             return _found(data, wanted, kind, ttl, secure)
         alias = next((raw for raw in here if raw.number == KINDS["CNAME"]), None)
         if alias is None:
@@ -284,7 +289,7 @@ def _answer(
             return NoSuchName(negative) if rcode == NXDOMAIN else NoData(negative)
         ttl = min(ttl, alias.ttl)
         name = _host(data, alias)[0].lower()
-    raise BadMessage("CNAME chain without an end")
+    return TryAgain("CNAME chain without an end")  # the server's own word: asking it again would bring the same
 
 
 def _found(data: bytes, wanted: list[_Raw], kind: str, ttl: int, secure: bool) -> Answer:
