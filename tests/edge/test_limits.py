@@ -2,7 +2,7 @@
 
 import asyncio
 
-from seawall.edge.patience import Patience
+from seawall.patience import Patience
 from tests.edge.world import HOST, World, refuse, settle
 
 WHO = "client.example.org[192.0.2.7]"

@@ -127,6 +127,31 @@ async def test_what_is_no_tls_ends_the_session_with_a_line_in_the_log(
     assert "starttls=0/1" in world.log[-1]
 
 
+async def test_a_client_may_begin_only_so_many_tls_sessions(certificates: tuple[Path, Path, trustme.CA]) -> None:
+    world = World(settings_for(certificates) + "smtpd_client_new_tls_session_rate_limit = 1\n")
+    for heard in ([], [f"421 4.7.0 {HOST} Error: too many new TLS sessions from {WHO}"]):
+        talk = world.dialogue()
+        talk.say("EHLO x", "STARTTLS")
+        client = Client(talk, certificates[2])
+        client.shake_hands()
+        assert client.heard() == heard
+    assert f"warning: New TLS session rate limit exceeded: 2 from {WHO} for service smtp" in world.log
+    talk = world.dialogue()
+    assert talk.say("EHLO x", "STARTTLS")[-1] == f"454 4.7.0 Error: too many new TLS sessions from {WHO}"
+    assert f"warning: Refusing STARTTLS request from {WHO} for service smtp" in world.log
+
+
+async def test_a_handshake_is_not_waited_for_when_the_server_goes_down(
+    certificates: tuple[Path, Path, trustme.CA],
+) -> None:
+    world = World(settings_for(certificates))
+    talk = world.dialogue()
+    talk.say("EHLO x", "STARTTLS")
+    world.edge.drain()
+    assert talk.transport.closed
+    assert not world.edge.sessions
+
+
 async def test_where_tls_is_required_it_comes_first(certificates: tuple[Path, Path, trustme.CA]) -> None:
     world = World(settings_for(certificates, "encrypt"))
     talk = world.dialogue()

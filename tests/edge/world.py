@@ -8,16 +8,18 @@ from typing import Any
 
 from seawall.config.settings import Settings
 from seawall.dns.names import ClientNames
+from seawall.edge.counting import Counting, compile_client_limits
 from seawall.edge.edge import Edge
 from seawall.edge.login import Login
-from seawall.edge.patience import Patience
 from seawall.edge.profile import compile_profile
 from seawall.edge.session import Session
 from seawall.journal.record import MemoryJournal
 from seawall.mail.action import Action
 from seawall.mail.envelope import Recipient, Submission
 from seawall.mail.reply import Reply
+from seawall.patience import Patience
 from seawall.policy.attempt import Attempt
+from seawall.policy.rates import Rates
 from seawall.policy.verdict import DUNNO, PERMIT, Act, Remark, Verdict
 from seawall.tables.registry import Tables
 
@@ -263,6 +265,7 @@ class World:
         self.names = TestNames()
         self.tables = Tables()
         self.settings = Settings.from_text(BASE + main_cf)
+        self.rates = Rates(60)
         self.edge = Edge(
             compile_profile(self.settings, self.tables),
             self.judge,
@@ -272,6 +275,14 @@ class World:
             self.names,
             login=login,
             patience=patience() if patience else None,
+            counting=Counting(
+                compile_client_limits(self.settings),
+                self.tables.address_list(self.settings.text("smtpd_client_event_limit_exceptions"), title="exempt"),
+                self.rates,
+                "smtp",
+                self.clock.now,
+                self.clock.monotonic,
+            ),
         )
 
     def dialogue(self, peer: tuple[str, int] = ("192.0.2.7", 4711)) -> Dialogue:

@@ -5,7 +5,8 @@ and ``$$`` for a dollar sign.  `op` is one of ``== != < <= > >=``: numeric where
 bytes; with the suffix ``level`` it compares compatibility levels (``<=level``).  ``${domain_to_ascii{text}}`` and
 ``${domain_to_utf8{text}}`` convert domain names.
 
-What Postfix would never come back from (a chain that doubles at every step) is trouble here: an expansion has a budget.
+What Postfix would never come back from (a chain that doubles at every step) is trouble here: an expansion has a budget
+(docs/differences.md D-8).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """master.cf: the services, with their overrides of main.cf.  master(5)
 
 Two shapes: an `Entry` is a line as it stands, words and all, for tools that show or edit the file; a `Service` is what
-it means, with the defaults of ``-`` filled in.
+it means, with the defaults of ``-`` filled in.  docs/differences.md D-13 says where we are stricter.
 """
 
 from __future__ import annotations

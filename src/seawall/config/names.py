@@ -289,8 +289,9 @@ class Names:
                 text = file.read().decode("utf-8", "surrogateescape")
         except PermissionError:
             return  # it may hold a password
-        except OSError as trouble:
-            self.warnings.append(f'open "{kind}" configuration "{path}": {trouble.strerror}')
+        except (OSError, ValueError) as trouble:  # ValueError: a NUL, with which no file has a name
+            reason = trouble.strerror if isinstance(trouble, OSError) else str(trouble)
+            self.warnings.append(f'open "{kind}" configuration "{path}": {reason}')
             return
         try:
             values = parse_main_cf(text, path).values

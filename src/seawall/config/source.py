@@ -61,14 +61,21 @@ def logical_lines(text: str) -> Iterator[LogicalLine]:
         if is_skipped(line):
             continue
         if parts and line[0] not in BLANKS:
-            yield LogicalLine("".join(parts), first, last)
+            yield from _joined(parts, first, last)
             parts = []
         if not parts:
             first = number
         parts.append(line)
         last = number
     if parts:
-        yield LogicalLine("".join(parts), first, last)
+        yield from _joined(parts, first, last)
+
+
+def _joined(parts: list[str], first: int, last: int) -> Iterator[LogicalLine]:
+    """A logical line of its parts.  A NUL ends it, as it does for a program that keeps text in C strings."""
+    text = "".join(parts).partition("\0")[0]
+    if text:
+        yield LogicalLine(text, first, last)
 
 
 def split_name_value(text: str) -> tuple[str, str] | str:

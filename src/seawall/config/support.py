@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seawall.config.master_cf import Service
-from seawall.config.registry.unsupported import PROGRAMS, Act, unsupported
+from seawall.config.registry.unsupported import Act, not_served, unsupported
 from seawall.config.settings import Settings
 from seawall.config.source import ConfigTrouble, Location
+from seawall.config.spawn import spawn_troubles
 
 IGNORE_PARAMETERS = "seawall_ignore_parameters"
 
@@ -49,8 +50,17 @@ def findings(settings: Settings, services: Sequence[Service]) -> Iterator[Findin
     programs = frozenset(os.path.basename(service.command) for service in services)
     yield from in_scope(settings, tuple(settings.values), ignored, programs)
     for service in services:
+        yield from unserved([service], ignored)
+        local = service.settings(settings)
         program = os.path.basename(service.command)
-        row = PROGRAMS.get(program)
+        yield from in_scope(local, tuple(service.overrides), ignored, frozenset({program}))
+
+
+def unserved(services: Sequence[Service], ignored: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """The services of master.cf behind which there will be nobody, or not what they ask for."""
+    for service in services:
+        program = os.path.basename(service.command)
+        row = not_served(program, service.type, service.chroot)
         if row is not None:
             stops = row.act is Act.STOP and program not in ignored
             yield Finding(
@@ -61,8 +71,6 @@ def findings(settings: Settings, services: Sequence[Service]) -> Iterator[Findin
                 remedy=f"take the service out, or put '{program}' into {IGNORE_PARAMETERS}" if stops else "",
                 location=service.location,
             )
-        local = service.settings(settings)
-        yield from in_scope(local, tuple(service.overrides), ignored, frozenset({program}))
 
 
 def in_scope(
@@ -109,6 +117,7 @@ def stopping(settings: Settings, services: Sequence[Service]) -> tuple[Finding, 
 def bad_values(settings: Settings, services: Sequence[Service]) -> Iterator[ConfigTrouble]:
     """Every value that a Postfix program would stop at, each once, main.cf first."""
     seen: set[str] = set()
+    yield from spawn_troubles(services)
     for view, names in (
         (settings, settings.names()),
         *((service.settings(settings), tuple(service.overrides)) for service in services),

@@ -14,6 +14,7 @@ from seawall.edge.telling import Telling
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
+from seawall.policy.rates import Client, Event
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.events import Command
 from seawall.smtp.replies import format_reply
@@ -21,6 +22,7 @@ from seawall.smtp.server import OUT_OF_STEP, Server
 from seawall.tls import TlsServer
 
 if TYPE_CHECKING:
+    from seawall.edge.counting import Counting
     from seawall.edge.edge import Edge
 
 CONNECT = "CONNECT"
@@ -37,6 +39,7 @@ class Arrival(Telling):
         "attempt",
         "bucket",
         "cause",
+        "counted",
         "deadline",
         "edge",
         "engine",
@@ -49,6 +52,7 @@ class Arrival(Telling):
         "started",
         "traits",
         "where",
+        "withheld",
     )
 
     def __init__(self, edge: Edge) -> None:
@@ -75,6 +79,16 @@ class Arrival(Telling):
         self._greeted = False
         self._starttls: Command | None = None
         self._until_named: asyncio.Future[None] | None = None
+        self.withheld: frozenset[str] = frozenset()
+        """EHLO keywords that this client is not told of yet."""
+        self.counted: Client | None = None
+        """Where this client is counted."""
+
+    def withhold(self, keyword: str) -> None:
+        """Do not announce an extension yet; with an empty word announce all again."""
+        discarded = self.engine.discarded
+        self.engine.discarded = discarded | {keyword} if keyword else discarded - self.withheld
+        self.withheld = frozenset({keyword}) - discarded if keyword else frozenset()
 
     # What the session adds
 
@@ -98,14 +112,31 @@ class Arrival(Telling):
         self.be_patient()
         edge.patience.watch(self)
         edge.sessions.add(self)
+        is_one_too_many = edge.counting is not None and edge.counting.connect(self)
         if edge.profile.asks_names and self.attempt.address:
             self._learn_name(self.attempt.address)
         else:
             self._named(NOT_ASKED)
-        if edge.profile.tls_is_wrapped:
+        if is_one_too_many:
+            self.wait_for(None, self._turn_away())
+            self.flush()
+        elif edge.profile.tls_is_wrapped:
             self._start_wrapped()
         else:
             self._greet()
+
+    async def _turn_away(self) -> None:
+        """The client has too many connections, unless it is exempt from counting."""
+        counting = self.edge.counting
+        reply = None if counting is None else await counting.refuse_connection(self)
+        if reply is not None:
+            if not self.profile.tls_is_wrapped:
+                self.tell(reply)
+            self.hang_up()
+        elif self.profile.tls_is_wrapped:
+            self._start_wrapped()
+        else:
+            await self._greet_within()
 
     def _learn_addresses(self) -> None:
         attempt, transport = self.attempt, self.transport
@@ -168,6 +199,14 @@ class Arrival(Telling):
             self.is_busy = False
             self.say(self.profile.banner)
         self.flush()
+
+    async def _greet_within(self) -> None:
+        """The same inside of work that the session waits for."""
+        self._greeted = True
+        if self.profile.needs_name_early:
+            await self.welcome()
+        else:
+            self.say(self.profile.banner)
 
     async def welcome(self, where: str = CONNECT) -> None:
         """Wait for the name, learn what the client may, judge it where that is not put off, greet it.
@@ -252,12 +291,31 @@ class Arrival(Telling):
         self.be_patient()
         if profile.requires_certificate and not facts.peer_trusted:
             self._refuse_certificate()
-        if not self._greeted:
+        counting = self.edge.counting
+        if counting is not None and counting.limits_event(Event.NEW_TLS):
+            self.wait_for(None, self._go_on_counted(counting))
+            self.flush()
+        elif not self._greeted:
             self._greet()
-            return
+        else:
+            self._go_on_secured()
+
+    def _go_on_secured(self) -> None:
+        """The client said STARTTLS: everything begins anew, but the greeting."""
         self.good["STARTTLS"] = self.good.get("STARTTLS", 0) + 1
         self.attempt.helo = None
         self.is_busy = False
+
+    async def _go_on_counted(self, counting: Counting) -> None:
+        """The same, where a client may begin only so many TLS sessions."""
+        reply = await counting.refuse_tls(self)
+        if reply is not None:
+            self.tell(reply)
+            self.hang_up()
+        elif self._greeted:
+            self._go_on_secured()
+        else:
+            await self._greet_within()
 
     def _refuse_certificate(self) -> None:
         """smtpd_tls_req_ccert: the next command hears why it is the last one."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from seawall.edge.commands_plain import goes_on
 from seawall.edge.transaction import Transaction
 from seawall.journal.records.edge import Opened
 from seawall.mail.reply import Reply
-from seawall.policy.verdict import Act, Verdict
+from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.smtp.events import Etrn, Mail, Rcpt, Vrfy
 from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, is_plain, printable
 from seawall.smtp.replies import ready
 
 if TYPE_CHECKING:
     from seawall.edge.session import Session
+    from seawall.policy.attempt import Attempt
 
 _REJECT = Act.REJECT
 """Looking a member up in its class costs ten times as much, and these are asked at every command."""
@@ -109,8 +112,12 @@ def rcpt(session: Session, event: Rcpt) -> Reply | Work | None:
     recipient = event.recipient
     if rules.strict_smtputf8 and not attempt.smtputf8 and not recipient.isascii():
         return DECLARE_UTF8
+    if session.screened is not None and not attempt.sasl_username:
+        return _refused_at_the_door(session, session.screened, event, transaction)
     if session.is_naming or not is_plain(recipient):
         return _rcpt_looked_at(session, event, transaction)
+    if edge.profile.probe_sender.may_be(recipient):
+        return _rcpt_of_probe(session, event, transaction)
     attempt.where = "RCPT"
     attempt.recipient = recipient
     answer = edge.judge.rcpt(attempt)
@@ -119,16 +126,39 @@ def rcpt(session: Session, event: Rcpt) -> Reply | Work | None:
     return _rcpt_judged(session, event, transaction, answer)
 
 
+def _refused_at_the_door(
+    session: Session, refuse: Callable[[Attempt], Reply], event: Rcpt, transaction: Transaction
+) -> Reply:
+    attempt = session.attempt
+    attempt.recipient = event.recipient
+    reply = refuse(attempt)
+    attempt.recipient = transaction.first_recipient
+    return reply
+
+
 async def _rcpt_looked_at(session: Session, event: Rcpt, transaction: Transaction) -> Reply | None:
     """A recipient of a client whose name is not known yet, or one that routing may have to look at."""
     await session.know()
     recipient = event.recipient
     if not is_plain(recipient) and await _is_malformed(session, recipient):
         return _illegal(session, event.argument, "RCPT", BAD_RECIPIENT)
-    attempt = session.attempt
+    return await _rcpt_of_probe(session, event, transaction)
+
+
+async def _rcpt_of_probe(session: Session, event: Rcpt, transaction: Transaction) -> Reply | None:
+    """A recipient that may be the sender of our own probes: he is taken unjudged, and without his time.
+
+    Otherwise two servers that verify each other's senders would both wait in vain.  postconf(5) address_verify_sender
+    """
+    edge, attempt = session.edge, session.attempt
     attempt.where = "RCPT"
-    attempt.recipient = recipient
-    return await _rcpt_judged(session, event, transaction, session.edge.judge.rcpt(attempt))
+    sender = edge.profile.probe_sender
+    if sender.matches(event.recipient, edge.clock.now()):
+        attempt.recipient = sender.address
+        event = msgspec.structs.replace(event, recipient=sender.address)
+        return await _rcpt_judged(session, event, transaction, DUNNO)
+    attempt.recipient = event.recipient
+    return await _rcpt_judged(session, event, transaction, edge.judge.rcpt(attempt))
 
 
 def _rejected(session: Session, transaction: Transaction, verdict: Verdict) -> Reply | None:

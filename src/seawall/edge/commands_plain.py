@@ -14,6 +14,7 @@ from seawall.smtp.events import Ehlo, Helo, Help, Noop, Note, Quit, Refused, Rse
 from seawall.smtp.replies import ready
 
 if TYPE_CHECKING:
+    from seawall.edge.counting import Counting
     from seawall.edge.session import Session
 
 _REJECT = Act.REJECT
@@ -87,12 +88,22 @@ def help_text(session: Session, event: Help) -> Reply:
     return HELP
 
 
-def starttls(session: Session, event: StartTls) -> Reply | None:
+def starttls(session: Session, event: StartTls) -> Reply | Work | None:
     """TLS from here on; whatever the client sent behind the command is forgotten.  RFC 3207 §4.2"""
     if session.edge.profile.tls is None:
         return NO_TLS
+    counting = session.edge.counting
+    if counting is not None and counting.has_too_many_tls(session):
+        return _starttls_counted(session, event, counting)
     session.answer_starttls(event, READY_FOR_TLS)
     return None
+
+
+async def _starttls_counted(session: Session, event: StartTls, counting: Counting) -> Reply | None:
+    reply = await counting.refuse_starttls(session)
+    if reply is None:
+        session.answer_starttls(event, READY_FOR_TLS)
+    return reply
 
 
 def refused(session: Session, event: Refused) -> Reply:

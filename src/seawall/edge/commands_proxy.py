@@ -156,7 +156,7 @@ async def xclient(session: Session, event: XClient) -> Reply | None:
         attempt.sasl_method = attempt.sasl_username = ""
     session.forget()
     session.begin_anew()
-    await session.welcome()
+    await session.welcome("XCLIENT")
     return None
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from seawall.edge import commands_auth, commands_mail, commands_plain, commands_proxy, data
+from seawall.policy.rates import Event
 from seawall.smtp import events
 
 Handler = Callable[[Any, Any], Any]
@@ -41,3 +42,20 @@ CONTINUING: frozenset[type[events.Command]] = frozenset({events.ChunkRead, event
 """Events that belong to a command that was counted already."""
 UNLIKE_OTHERS: frozenset[type[events.Command]] = CONTINUING | {events.Refused, events.Noop}
 """Events that are not simply counted under their verb."""
+
+
+COUNTED: Mapping[str, Event] = MappingProxyType(
+    {"MAIL": Event.MESSAGE, "RCPT": Event.RECIPIENT, "VRFY": Event.RECIPIENT, "AUTH": Event.AUTH}
+)
+"""Commands that smtpd_client_*_rate_limit count, those with a mistake in them included."""
+_OUT_OF_PLACE = frozenset({502, 503, 530})
+"""Replies to commands that may not come now: they are not counted."""
+
+
+def counted_as(event: events.Command) -> Event | None:
+    """What a command is counted for, None for most."""
+    if event.__class__ is events.AuthLine:
+        return None
+    if isinstance(event, events.Refused):
+        return None if event.goes_on or event.reply.code in _OUT_OF_PLACE else COUNTED.get(event.command)
+    return COUNTED.get(event.verb)

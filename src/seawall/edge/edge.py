@@ -10,15 +10,17 @@ from dataclasses import replace
 
 from seawall.clock import Clock
 from seawall.edge.arrival import Arrival
+from seawall.edge.counting import Counting
 from seawall.edge.login import Login
-from seawall.edge.patience import Patience
 from seawall.edge.ports import Judging, Naming
 from seawall.edge.profile import Profile, Traits
 from seawall.edge.session import Session
 from seawall.journal.record import Journal
 from seawall.journey import Intake
 from seawall.mail.reply import Reply
+from seawall.patience import Patience
 from seawall.policy.attempt import Attempt
+from seawall.policy.dnsbl import session_values
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import parse_discarded
 
@@ -51,6 +53,7 @@ class Edge:
         next_number: Callable[[], int] | None = None,
         service: str = "smtp",
         sessions: set[Arrival] | None = None,
+        counting: Counting | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.profile = profile
@@ -63,6 +66,8 @@ class Edge:
         self.flush = flush
         """Asks the queue to deliver what waits for a domain; False where it cannot."""
         self.service = service
+        self.counting = counting
+        """Counts what each client does; None where nobody is counted."""
         self.monotonic = loop.time
         self.patience = patience or Patience(loop.time, loop.call_later)
         self.next_number: Callable[[], int] = next_number or itertools.count(1).__next__
@@ -119,7 +124,7 @@ class Edge:
         engine = session.engine
         engine.may_xclient, engine.may_xforward, engine.may_verp = xclient, xforward, verp
         engine.bare_newline = BareNewline.NO if bare_newlines else self.profile.rules.bare_newline
-        engine.discarded = self.profile.rules.discarded if discarded is None else discarded
+        engine.discarded = (self.profile.rules.discarded if discarded is None else discarded) | session.withheld
 
     def mechanisms(self, session: Arrival) -> tuple[str, ...]:
         """What AUTH offers here; empty where it is not open."""
@@ -134,8 +139,8 @@ class Edge:
     def dress(self, reply: Reply, attempt: Attempt) -> Reply:
         """A refusal as this site wants it: with its footer, softened where soft_bounce says so."""
         profile = self.profile
-        if profile.footer is not None:
-            reply = profile.footer.add(reply, lambda name: self._macro(name, attempt))
+        if profile.footers:
+            reply = profile.footers.add(reply, lambda name: self._macro(name, attempt))
         if profile.soft_bounce and reply.code >= 500:
             status = "4" + reply.status[1:] if reply.status.startswith("5") else reply.status
             reply = replace(reply, code=reply.code - 100, status=status)
@@ -143,14 +148,6 @@ class Edge:
 
     def _macro(self, name: str, attempt: Attempt) -> str | None:
         """Names that smtpd_reject_footer may use.  postconf(5)"""
-        return {
-            "client": f"{attempt.name}[{attempt.address}]",
-            "client_address": attempt.address,
-            "client_name": attempt.name,
-            "client_port": attempt.port,
-            "helo_name": attempt.helo or "",
-            "localtime": time.strftime("%b %d %H:%M:%S", time.localtime(self.clock.now())),
-            "recipient": attempt.recipient or "",
-            "sender": attempt.sender or "",
-            "server_name": self.profile.rules.hostname,
-        }.get(name)
+        if name == "localtime":
+            return time.strftime("%b %d %H:%M:%S", time.localtime(self.clock.now()))
+        return session_values(attempt, self.profile.rules.hostname).get(name)

@@ -9,6 +9,7 @@ from seawall.edge.login import Login
 from seawall.edge.login_cyrus import CyrusLogin
 from seawall.edge.login_dovecot import DovecotLogin
 from seawall.edge.login_users import UsersLogin
+from seawall.edge.profile import at_once
 from seawall.tables.registry import Tables
 
 TYPES: dict[str, Callable[[Settings, Callable[[str], bool]], Login]] = {
@@ -28,4 +29,7 @@ def make_login(settings: Settings, tables: Tables) -> Login:
             f"smtpd_sasl_type = {kind} is not served; have: {', '.join(TYPES)}", settings.where("smtpd_sasl_type")
         )
     wanted = tables.string_list(settings.text("smtpd_sasl_mechanism_filter"), title="smtpd_sasl_mechanism_filter")
+    for pattern in wanted.patterns:
+        if pattern.table is not None:
+            at_once(pattern.table, "smtpd_sasl_mechanism_filter")
     return make(settings, lambda name: bool(wanted.test(name.lower()) is True))

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from seawall.config.settings import ConfigTrouble, Settings
-from seawall.edge.footer import Footer, compile_footer
+from seawall.mail.probe_sender import ProbeSender
 from seawall.mail.reply import Reply
+from seawall.policy.dnsbl import unescape
+from seawall.policy.footer import Footers, compile_footer
+from seawall.routing.probe_sender import probe_sender_of
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import SILENT, ehlo_lines, format_ehlo, parse_discarded
 from seawall.smtp.grammar import printable
 from seawall.smtp.replies import ReadyReply, format_reply, ready
 from seawall.smtp.rules import Rules
+from seawall.tables.combined import may_wait
 from seawall.tables.match import AddressList, DomainList
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps
@@ -100,7 +104,7 @@ class Profile:
     asks_names: bool
     port_logging: bool
     soft_bounce: bool
-    footer: Footer | None
+    footers: Footers
     broken_auth: bool
     allow_min_user: bool
     sasl_type: str
@@ -108,6 +112,7 @@ class Profile:
     tls_is_wrapped: bool
     tls_log_level: int
     requires_certificate: bool
+    probe_sender: ProbeSender
     warnings: tuple[str, ...] = ()
     dresses: bool = False
     """Refusals are changed before they are said: soft_bounce, smtpd_reject_footer."""
@@ -152,6 +157,11 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
     context, warnings = _tls_context(settings, offers or wrapped, requires or wrapped)
     lists = _client_lists(settings, tables)
     rules = _rules(settings, tables, offers or wrapped, requires or wrapped)
+    footers = Footers(
+        compile_footer(settings.text("smtpd_reject_footer")),
+        tables.maps(settings.text("smtpd_reject_footer_maps"), title="smtpd_reject_footer_maps"),
+        frozenset(unescape(settings.text("smtpd_expansion_filter"))),
+    )
     delays = settings.flag("smtpd_delay_reject")
     hostname = rules.hostname
     log_level = settings.text("smtpd_tls_loglevel")
@@ -170,7 +180,7 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
         asks_names=settings.flag("smtpd_peername_lookup"),
         port_logging=settings.flag("smtpd_client_port_logging"),
         soft_bounce=settings.flag("soft_bounce"),
-        footer=compile_footer(settings.text("smtpd_reject_footer")),
+        footers=footers,
         broken_auth=settings.flag("broken_sasl_auth_clients"),
         allow_min_user=settings.flag("allow_min_user"),
         sasl_type=settings.text("smtpd_sasl_type"),
@@ -178,8 +188,9 @@ def compile_profile(settings: Settings, tables: Tables) -> Profile:
         tls_is_wrapped=wrapped,
         tls_log_level=int(log_level) if log_level.isdigit() else 0,
         requires_certificate=requires and settings.flag("smtpd_tls_req_ccert"),
+        probe_sender=probe_sender_of(settings),
         warnings=warnings,
-        dresses=settings.flag("soft_bounce") or bool(settings.text("smtpd_reject_footer")),
+        dresses=settings.flag("soft_bounce") or bool(footers),
     )
 
 
@@ -259,7 +270,9 @@ def _rules(settings: Settings, tables: Tables, offers: bool, requires: bool) -> 
         default_verp=text("default_verp_delimiters"),
         is_noop=_member(tables, noop_commands, "smtpd_noop_commands") if noop_commands.strip() else None,
         is_forbidden=_member(tables, text("smtpd_forbidden_commands"), "smtpd_forbidden_commands"),
-        command_filter=_filter(tables.open(command_filter)) if command_filter else None,
+        command_filter=_filter(at_once(tables.open(command_filter), "smtpd_command_filter"))
+        if command_filter
+        else None,
     )
 
 
@@ -281,9 +294,13 @@ def _limits(settings: Settings) -> Limits:
 
 def _member(tables: Tables, value: str, title: str) -> Callable[[str], bool]:
     """Whether a command word is in a list.  A list that cannot tell at once says no: these are no critical features."""
-    members: Tests = tables.string_list(value, title=title)
+    listed = tables.string_list(value, title=title)
+    for pattern in listed.patterns:
+        if pattern.table is not None:
+            at_once(pattern.table, title)
     if not value.strip():
         return _nobody
+    members: Tests = listed
 
     def is_member(word: str) -> bool:
         try:
@@ -296,6 +313,13 @@ def _member(tables: Tables, value: str, title: str) -> Callable[[str], bool]:
         return False
 
     return is_member
+
+
+def at_once(table: Table, title: str) -> Table:
+    """A table that a command cannot wait for must not be on another server.  docs/differences.md D-24"""
+    if may_wait(table):
+        raise ConfigTrouble(f"{title}: {table.name} asks another server, and no command can wait for that: use a file")
+    return table
 
 
 def _nobody(word: str) -> bool:

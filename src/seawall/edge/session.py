@@ -7,17 +7,19 @@ message that is written) the session is busy: nothing more is taken from the eng
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from seawall.eager import run_eagerly
 from seawall.edge.arrival import LOST, Arrival
-from seawall.edge.dispatch import CONTINUING, HANDLERS, UNLIKE_OTHERS
+from seawall.edge.counting import Counting
+from seawall.edge.dispatch import CONTINUING, HANDLERS, UNLIKE_OTHERS, counted_as
 from seawall.edge.transaction import Transaction
 from seawall.edge.wire import WAITING_LIMIT
 from seawall.journal.records import edge as records
 from seawall.mail.reply import Reply
+from seawall.policy.rates import Event as Counted
 from seawall.policy.verdict import Verdict
 from seawall.smtp.commands import LISTED_NOOP, UNKNOWN, VERBS
 from seawall.smtp.end_of_data import BareNewline
@@ -28,6 +30,7 @@ from seawall.tables.table import TableTrouble
 if TYPE_CHECKING:
     from seawall.edge.edge import Edge
     from seawall.edge.login import Exchange
+    from seawall.policy.attempt import Attempt
 
 IN_DATA = "DATA content"
 IN_BDAT = "BDAT content"
@@ -52,7 +55,9 @@ class Session(Arrival):
         "forwarded",
         "junk",
         "mechanism",
+        "screened",
         "transaction",
+        "watch",
     )
 
     def __init__(self, edge: Edge) -> None:
@@ -68,6 +73,10 @@ class Session(Arrival):
         self.exchange: Exchange | None = None
         self.mechanism = ""
         """The word of AUTH, safe to print."""
+        self.screened: Callable[[Attempt], Reply] | None = None
+        """Refuses the recipients of a client that did not pass the door, unless it logs in."""
+        self.watch: Callable[[bytes], bool] | None = None
+        """The door's, which still looks at what the client says; False where it has ended the session."""
         self._begun: Command | None = None
         self._ends = False
 
@@ -75,6 +84,8 @@ class Session(Arrival):
 
     def received(self, data: bytes) -> None:
         """Commands or content."""
+        if self.watch is not None and not self.watch(data):
+            return
         if not self.limits.per_request_deadline:
             self.be_patient()
         elif self.where in (IN_DATA, IN_BDAT):
@@ -116,7 +127,11 @@ class Session(Arrival):
             else:
                 self.where = name = event.verb
                 self.counts[name] = self.counts.get(name, 0) + 1
-            result = HANDLERS[kind](self, event)
+            counting = self.edge.counting
+            if counting is not None and counting.has_limits and (what := counted_as(event)) is not None:
+                result = self._counted(counting, what, event)
+            else:
+                result = HANDLERS[kind](self, event)
             if isinstance(result, Reply):
                 self.answer(event, result)
             elif result is not None:
@@ -127,6 +142,15 @@ class Session(Arrival):
         elif isinstance(event, Pipelined):
             self.attempt.pipelined = True
             self.write(records.Pipelined, after=event.command, sample=event.sample)
+
+    async def _counted(self, counting: Counting, what: Counted, event: Command) -> Reply | None:
+        """A command that clients may only send so often."""
+        if counting.limits_event(what):
+            reply = await counting.refuse(self, what)
+            if reply is not None:
+                return reply
+        answer = HANDLERS[event.__class__](self, event)
+        return answer if answer is None or isinstance(answer, Reply) else await answer
 
     def _go_on(self) -> None:
         """The others have had their turn."""
@@ -345,7 +369,10 @@ class Session(Arrival):
             self.edge.patience.watch(self)
 
     def farewell(self) -> None:
-        """We are going down: nothing new from this client."""
+        """We are going down: nothing new from this client, and no handshake is waited for."""
+        if self.tls is not None and not self.tls.is_established and not self.is_ending:
+            self.not_secured("the service is shutting down")
+            return
         if self.is_ending or self.is_busy or self.transaction is not None:
             return
         self.tell(Reply(421, "4.3.2", f"{self.profile.rules.hostname} Service shutting down"))
@@ -378,6 +405,8 @@ class Session(Arrival):
         edge = self.edge
         edge.patience.forget(self)
         edge.sessions.discard(self)
+        if edge.counting is not None:
+            edge.counting.disconnect(self)
         self._tell_end()
         self.forget()
         if self.exchange is not None:

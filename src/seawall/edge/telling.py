@@ -9,6 +9,7 @@ from seawall.edge.wire import Wire
 from seawall.journal.record import Journal
 from seawall.journal.records.edge import ClientRecord, Complained, Connected, Remarked
 from seawall.policy.attempt import Attempt
+from seawall.policy.trace import checks_of
 from seawall.policy.verdict import Act, Verdict
 
 
@@ -96,6 +97,7 @@ class Telling(Wire):
                 sasl_username=attempt.sasl_username,
                 reason=verdict.reason if is_refusal else "",
                 evidence=verdict.evidence if is_refusal else (),
+                checks=checks_of(attempt) if is_refusal else "",
             )
         attempt.remarks.clear()
 

@@ -1,4 +1,7 @@
-"""Log lines as Postfix writes them, so that pflogsumm, fail2ban and logwatch go on working.  postlogd(8), syslogd(8)"""
+"""Log lines as Postfix writes them, so that pflogsumm, fail2ban and logwatch go on working.  postlogd(8), syslogd(8)
+
+What they say otherwise is docs/differences.md D-15.
+"""
 
 from __future__ import annotations
 

@@ -68,6 +68,21 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
+def read_rows(path: Path, *, program: str = "", session: int | None = None, queue_id: str = "") -> list[Row]:
+    """Rows in order of time for somebody who only looks.  sqlite3.Error where there is no store of our format."""
+    wanted = {"program": program or None, "session": session, "queue_id": queue_id or None}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{name} = ?" for name in asked) or "1"
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        if database.execute("SELECT format FROM meta").fetchone() != (FORMAT,):
+            raise sqlite3.DatabaseError(f"{path} has another format")
+        text = f"SELECT at, program, session, kind, queue_id, record FROM records WHERE {where} ORDER BY at, id"
+        return [Row(*row) for row in database.execute(text, list(asked.values()))]
+    finally:
+        database.close()
+
+
 class Store:
     """One writer, many readers.  Raises sqlite3.Error where the disk fails: the journal may be lost, mail may not."""
 

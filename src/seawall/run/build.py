@@ -33,6 +33,7 @@ from seawall.run.records import LoopStalled
 from seawall.run.serve import MOST_WORKERS, log_elsewhere
 from seawall.run.site import OWN
 from seawall.spool.places import Places
+from seawall.tables.parameters import main_cf_of
 from seawall.tables.registry import Tables
 from seawall.tables.table import TableUnsupported
 
@@ -110,12 +111,12 @@ def make_common(given: Given) -> Common:
         watcher = WatcherLink()
         form = LineFormat(settings.text("myhostname"), settings.text("syslog_name"), os.getpid())
         journal = BatchingJournal(_sinks(given, form, watcher), _later)
-        tables = Tables(
-            start.root,
-            start.directory,
-            warn=lambda text: journal.write(Warned(at=clock.now(), source=start.role, message=text)),
-        )
-        resolver = Resolver(read_resolv_conf(settings.path("/etc/resolv.conf")), clock)
+
+        def warn(text: str) -> None:
+            journal.write(Warned(at=clock.now(), source=start.role, message=text))
+
+        tables = Tables(start.root, start.directory, warn=warn, main_cf=main_cf_of(settings))
+        resolver = Resolver(read_resolv_conf(settings.path("/etc/resolv.conf")), clock, warn)
     except (ConfigTrouble, TableUnsupported) as trouble:
         raise ChildTrouble(str(trouble)) from trouble
     # ids of different children never meet: the child's place is part of each id

@@ -13,18 +13,18 @@ from functools import partial
 from seawall.bounce.when import Reporting
 from seawall.config.settings import ConfigTrouble
 from seawall.delivery.smtp import SmtpDelivery
-from seawall.delivery.trouble import failed
 from seawall.dns.hosts import Hosts
 from seawall.dns.names import Names
 from seawall.intake.cleanup import Cleanup
 from seawall.mail.job import Job
 from seawall.mail.message import Message
-from seawall.mail.outcome import Delivery
-from seawall.policy.world import address_kinds
+from seawall.mail.outcome import Deferred, Delivery
+from seawall.policy.world import address_kinds, filtered
 from seawall.routing.mx import Exchanges
 from seawall.routing.resolve import Routing
 from seawall.run import messages as m
 from seawall.run.build import Common, PartBase, make_common, seconds_left
+from seawall.run.build_verify import VerifyService
 from seawall.run.channel import Channel
 from seawall.run.child import ChildTrouble, Given
 from seawall.run.links import DeliveryService, JobLink
@@ -46,6 +46,10 @@ PICKUP_EVERY = 60.0
 """Seconds between two looks into the maildrop, as master.cf wakes pickup(8) up."""
 
 
+NOBODY = Deferred(status="4.3.0", text="mail transport unavailable", transport="retry")
+"""Of a transport that master.cf does not have: the retry service says so, as in Postfix."""
+
+
 async def _no_direct_way(message: Message) -> None:
     """Mailboxes are not written here."""
 
@@ -64,7 +68,7 @@ class Agents:
             return await self._smtp.deliver(job)
         if job.transport in self._served:
             return await self._others.deliver(job)
-        return Delivery(tuple(failed("4.3.0", "mail transport unavailable") for _ in job.recipients))
+        return Delivery((NOBODY,) * len(job.recipients))
 
 
 class QueuePart(PartBase):
@@ -76,21 +80,24 @@ class QueuePart(PartBase):
         self._routing = routing
         self._rules = rules_of(settings, common.services)
         self._size_limit = settings.number("message_size_limit")
-        names = Names(common.resolver, Hosts.read(settings.path("/etc/hosts")), address_kinds(settings))
+        dns = filtered(settings, common.tables, "smtp_dns_reply_filter", common.resolver)
+        names = Names(dns, Hosts.read(settings.path("/etc/hosts")), address_kinds(settings))
         self._exchanges = Exchanges(
-            common.resolver,
+            dns,
             names,
             routing.interfaces.has,
             random.random,
             shuffled=settings.flag("smtp_randomize_addresses"),
             ignore_mx_errors=settings.flag("ignore_mx_lookup_error"),
             defer_if_no_address=settings.flag("smtp_defer_if_no_mx_address_found"),
+            last_kind=address_kinds(settings)[-1],
         )
         self._reporting = Reporting(settings, journal, clock)
         self._jobs = JobLink()
         self._smtp = SmtpDelivery(common.settings, common.services, self._exchanges, common.journal, common.clock)
         self._relays = DeliveryService(_no_direct_way, self._smtp.deliver, partial(common.warn, "qmgr"))
         self._manager, self._intake = self._make_manager()
+        self._verify = VerifyService(common, self._manager, self._intake)
         self._servers: list[asyncio.Server] = []
         self._visits: tuple[Visits, ...] = ()
         self._control: Control | None = None
@@ -112,7 +119,15 @@ class QueuePart(PartBase):
         )
         served = frozenset(service.name for service in common.services if service.type != "inet")
         agents = Agents(self._smtp, self._jobs, served)
-        ports = Ports(self._routing, agents, intake, self._reporting, common.journal, common.clock)
+        ports = Ports(
+            self._routing,
+            agents,
+            intake,
+            self._reporting,
+            common.journal,
+            common.clock,
+            Routing(common.settings, common.tables, verify=True),
+        )
         return QueueManager(common.places, self._rules, ports, disk=disk, hands=hands), intake
 
     def _announce(self, queue_id: str) -> None:
@@ -123,6 +138,7 @@ class QueuePart(PartBase):
         await super().begin()
         common = self.common
         self._tasks.append(asyncio.get_running_loop().create_task(self._run_manager(self._manager)))
+        self._verify.begin()
         allowed = allowed_by(common.settings, common.tables)
         submission = SubmissionServer(self._intake, common.journal, common.clock, self._size_limit, allowed)
         self._control = control = Control(self._manager, allowed)
@@ -163,14 +179,17 @@ class QueuePart(PartBase):
         elif peer == "delivery":
             self._relays.serve(end)
         else:
-            channel: Channel[m.LinkMessage] = Channel(end, m.LinkMessage, self._heard, lambda: None)
-            del channel  # the loop keeps it until the worker ends
+            channel: Channel[m.LinkMessage] = Channel(
+                end, m.LinkMessage, lambda message, fds: self._heard(channel, message), lambda: None
+            )
 
-    def _heard(self, message: m.LinkMessage, descriptors: list[int]) -> None:
+    def _heard(self, channel: Channel[m.LinkMessage], message: m.LinkMessage) -> None:
         if isinstance(message, m.Announce):
             self._announce(message.queue_id)
         elif isinstance(message, m.Flush) and self._control is not None:
             self._control.flush(Request(do="flush", site=message.domain))
+        elif isinstance(message, m.VerifyRequest):
+            self._verify.asked(channel, message)
 
     @property
     def sessions(self) -> int:
@@ -187,6 +206,7 @@ class QueuePart(PartBase):
             server.close()
         with contextlib.suppress(TimeoutError):  # a submission under way is taken to its end
             await asyncio.wait_for(asyncio.gather(*(visits.quiet() for visits in self._visits)), seconds_left(end))
+        await self._verify.stop()
         await self._manager.stop(seconds_left(end))
         for task in self._tasks:
             task.cancel()

@@ -17,20 +17,29 @@ from seawall.edge.edge import Edge
 from seawall.edge.login import Login
 from seawall.edge.login_dovecot import DovecotLogin
 from seawall.edge.login_types import make_login
-from seawall.edge.patience import Patience
 from seawall.edge.profile import Profile, compile_profile
 from seawall.edge.session import Session
 from seawall.intake.cleanup import Cleanup
 from seawall.intake.content import InFlight
+from seawall.patience import Patience
+from seawall.policy.facts import RecordingFacts
+from seawall.policy.greylisting import Greylister
 from seawall.policy.judge import Judge
-from seawall.policy.world import WorldFacts
+from seawall.policy.policy_client import PolicyClients
+from seawall.policy.trace import LiveTrace
+from seawall.policy.world import Verifies, WorldFacts, policy_clients
 from seawall.routing.resolve import Routing
 from seawall.run import messages as m
 from seawall.run.build import Common, PartBase, make_common, seconds_left
+from seawall.run.build_door import Doors
+from seawall.run.build_greylist import make_greylist
 from seawall.run.channel import Channel
 from seawall.run.child import ChildTrouble, Given
+from seawall.run.counting import Counters
+from seawall.run.greylist_link import WorkerGreylist
 from seawall.run.links import DirectLink
 from seawall.run.listeners import BACKLOG
+from seawall.run.verify_link import VerifyLink
 from seawall.spool.writer import QueueWriter
 from seawall.tables.table import TableUnsupported
 
@@ -63,27 +72,55 @@ class Served:
     stressed: Manner
     login: Login | None
     crowded: int
-    """Sessions of this service in this worker from which on new ones run under stress.  master(5) maxproc"""
+    """Sessions of this service in this worker from which on new ones run under stress.  master(5) maxproc, docs/differences.md D-6"""
 
 
-def _smtpd_of(service: Service, services: Sequence[Service]) -> Service:
-    """The smtpd whose options count: behind postscreen it is the ``pass`` service."""
-    if os.path.basename(service.command) == "postscreen":
-        for other in services:
-            if other.type == "pass" and os.path.basename(other.command) == "smtpd":
-                return other
-    return service
+def _smtpd_of(service: Service, services: Sequence[Service], name: str) -> Service:
+    """The smtpd whose options count: behind postscreen it is the ``pass`` service, best the one of this name."""
+    if os.path.basename(service.command) != "postscreen":
+        return service
+    behind = [each for each in services if each.type == "pass" and os.path.basename(each.command) == "smtpd"]
+    return next((each for each in behind if each.name == name), behind[0] if behind else service)
 
 
-def _serve(common: Common, position: int, service: Service) -> Served:
+def _judge(settings: Settings, facts: WorldFacts) -> Judge:
+    """The judge, traced where the journal is to keep what checks asked."""
+    wanted = settings.text("seawall_journal_checks")
+    if wanted == "none":
+        return Judge(settings, facts)
+    if wanted != "refused":
+        where = settings.where("seawall_journal_checks")
+        raise ConfigTrouble(f"seawall_journal_checks = {wanted}: none or refused is meant", where)
+    trace = LiveTrace(time.perf_counter)
+    return Judge(settings, RecordingFacts(facts, trace.heard), watch=trace.watch)
+
+
+def _serve(
+    common: Common,
+    position: int,
+    service: Service,
+    policies: PolicyClients,
+    verifier: Verifies,
+    greylister: Greylister | None,
+) -> Served:
     """Compile one service.  Raises ConfigTrouble, TableUnsupported."""
-    settings = _smtpd_of(service, common.services).settings(common.settings)
+    name = service.settings(common.settings).text("smtpd_service_name")
+    settings = _smtpd_of(service, common.services, name).settings(common.settings)
     routing = Routing(settings, common.tables)
-    facts = WorldFacts(settings, common.tables, routing, common.resolver, clock=common.clock)
+    facts = WorldFacts(
+        settings,
+        common.tables,
+        routing,
+        common.resolver,
+        clock=common.clock,
+        policies=policies,
+        verifier=verifier,
+        greylister=greylister,
+    )
 
     def manner(stress: str) -> Manner:
         under = settings.with_overrides({"stress": stress})
-        return Manner(compile_profile(under, common.tables), Judge(under, facts))
+        return Manner(compile_profile(under, common.tables), _judge(under, facts))
 
     login = make_login(settings, common.tables) if settings.flag("smtpd_sasl_auth_enable") else None
     most = service.maxproc or settings.number("default_process_limit")
@@ -103,8 +140,12 @@ def _serve(common: Common, position: int, service: Service) -> Served:
 class WorkerPart(PartBase):
     """The sessions of one worker."""
 
-    def __init__(self, common: Common, served: Sequence[Served]) -> None:
+    def __init__(
+        self, common: Common, served: Sequence[Served], verify: VerifyLink, greylist: WorkerGreylist | None
+    ) -> None:
         super().__init__(common)
+        self._verify = verify
+        self._greylist = greylist
         self._served = {each.position: each for each in served}
         self._direct = DirectLink()
         writer, flight = QueueWriter(common.places, self._announce), InFlight()
@@ -112,10 +153,14 @@ class WorkerPart(PartBase):
         self._announcing: Channel[m.LinkMessage] | None = None
         self._unannounced: list[str] = []
         self._edges: list[Edge] = []
-        self._factories: dict[int, Callable[[], Session]] = {}
+        self._doors = Doors(common)
+        for each in served:
+            self._doors.add(each.position, each.service)
+        self._factories: dict[int, Callable[[], asyncio.BaseProtocol]] = {}
         self._servers: list[asyncio.Server] = []
         self._adopted: dict[int, list[asyncio.Server]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._counters = Counters(common)
         for each in served:
             for text in (*each.plain.profile.warnings, *each.plain.judge.problems):
                 common.warn("smtpd", text)
@@ -123,6 +168,9 @@ class WorkerPart(PartBase):
     async def begin(self) -> None:
         """Accept."""
         await super().begin()
+        await self._doors.begin()
+        if self._greylist is not None:
+            await self._greylist.begin()
         loop = asyncio.get_running_loop()
         start = self.common.given.start
         numbers = itertools.count(SESSIONS_A_GENERATION * (start.generation - 1) + start.index + 1, start.workers)
@@ -133,6 +181,7 @@ class WorkerPart(PartBase):
             if isinstance(login, DovecotLogin):
                 self._tasks.append(loop.create_task(login.run()))
                 await login.known(LOGIN_KNOWN)
+        self._tasks.append(loop.create_task(self._counters.tell()))
         for info, listener in self.common.given.listeners:
             self._servers.append(await self._listen(info, listener))
 
@@ -153,6 +202,7 @@ class WorkerPart(PartBase):
     def _open_service(self, served: Served, patience: Patience, numbers: Iterator[int]) -> None:
         common, intake = self.common, self._intakes[served.position]
         sessions: set[Arrival] = set()
+        counting = self._counters.of_service(served.settings, served.service.name)
 
         def edge(manner: Manner) -> Edge:
             return Edge(
@@ -168,11 +218,18 @@ class WorkerPart(PartBase):
                 service=served.service.name,
                 sessions=sessions,
                 flush=self._flush,
+                counting=counting,
             )
 
         plain, stressed = edge(served.plain), edge(served.stressed)
         self._edges += [plain, stressed]
-        self._factories[served.position] = lambda: (stressed if len(sessions) >= served.crowded else plain).session()
+
+        def session() -> Session:
+            return (stressed if len(sessions) >= served.crowded else plain).session()
+
+        tls = served.plain.profile.tls
+        door = self._doors.open(served.position, session, tls, knows_logins=served.login is not None)
+        self._factories[served.position] = session if door is None else door.stranger
 
     async def _listen(self, info: m.ListenerInfo, listener: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -193,7 +250,10 @@ class WorkerPart(PartBase):
         if peer == "delivery":
             self._direct.renew(end)
         else:
-            self._announcing = Channel(end, m.LinkMessage, lambda *_: None, lambda: None)
+            self._announcing = Channel(
+                end, m.LinkMessage, lambda message, fds: self._verify.heard(message), self._verify.lost
+            )
+            self._verify.renew(self._announcing.send)
             owed, self._unannounced = self._unannounced, []
             for queue_id in owed:
                 self._announce(queue_id)
@@ -212,8 +272,8 @@ class WorkerPart(PartBase):
 
     @property
     def sessions(self) -> int:
-        """Sessions that are open."""
-        return sum(len(edge.sessions) for edge in self._edges[::2])
+        """Sessions that are open, and clients that are being screened for one."""
+        return sum(len(edge.sessions) for edge in self._edges[::2]) + len(self._doors)
 
     async def drain(self, seconds: float, farewell: bool) -> None:
         """Accept no more; let sessions end, or take leave of them."""
@@ -221,12 +281,17 @@ class WorkerPart(PartBase):
         for server in (*self._servers, *itertools.chain(*self._adopted.values())):
             server.close()
         if farewell:
+            self._doors.drain()
             for edge in self._edges:
                 edge.drain()
         while self.sessions and seconds_left(end):
             await asyncio.sleep(0.05)
         for task in self._tasks:
             task.cancel()
+        self._counters.tell_now()
+        self._doors.stop()
+        if self._greylist is not None:
+            self._greylist.flush()
         await super().drain(seconds, farewell)
 
 
@@ -235,6 +300,13 @@ def build_worker(given: Given) -> WorkerPart:
     common = make_common(given)
     try:
         positions = {info.service for info, _ in given.listeners}
-        return WorkerPart(common, [_serve(common, at, common.services[at]) for at in sorted(positions)])
+        policies = policy_clients(common.settings)
+        verify = VerifyLink(time.monotonic)
+        greylist = make_greylist(common)
+        greylister = None if greylist is None else greylist.greylister
+        served = [
+            _serve(common, at, common.services[at], policies, verify.verify, greylister) for at in sorted(positions)
+        ]
+        return WorkerPart(common, served, verify, greylist)
     except (ConfigTrouble, TableUnsupported) as trouble:
         raise ChildTrouble(str(trouble)) from trouble

@@ -216,7 +216,8 @@ class JobLink(_Asking):
         wire, descriptors, mine = to_wire(message)
         try:
             return self.ask(
-                lambda number: m.JobRequest(number, job.transport, job.nexthop, job.recipients, wire), descriptors
+                lambda number: m.JobRequest(number, job.transport, job.nexthop, job.recipients, wire, job.is_probe),
+                descriptors,
             )
         finally:
             for descriptor in mine:
@@ -303,6 +304,7 @@ class DeliveryService:
             whole.envelope,
             request.recipients,
             whole.content,
+            request.is_probe,
         )
         try:
             return await self._deliver(job)
@@ -348,10 +350,25 @@ class WatcherLink:
     def __init__(self) -> None:
         self._channel: Channel[m.LinkMessage] | None = None
         self.dropped = 0
+        self.heard: Callable[[m.LinkMessage], None] = lambda message: None
+        """Takes what the watcher answers."""
+        self.lost: Callable[[], None] = lambda: None
 
     def renew(self, end: socket.socket) -> None:
         """Talk to the (new) watcher."""
-        self._channel = Channel(end, m.LinkMessage, _drop_answer, lambda: None)
+        self._channel = Channel(end, m.LinkMessage, self._heard, lambda: self.lost())
+
+    def _heard(self, message: m.LinkMessage, descriptors: list[int]) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self.heard(message)
+
+    def tell(self, message: m.LinkMessage) -> bool:
+        """Pass something else on, in one packet; False where it cannot be taken now."""
+        channel = self._channel
+        if channel is None or not channel.is_open or channel.backlog > self.MOST_WAITING:
+            return False
+        return channel.send(message)
 
     def send(self, rows: tuple[tuple[float, str, int, str, str, bytes], ...]) -> None:
         """Pass rows on, in packets that fit."""
@@ -370,8 +387,3 @@ class WatcherLink:
                 packet.append(row)
         if packet:
             channel.send(m.Records(tuple(packet)))
-
-
-def _drop_answer(message: m.LinkMessage, descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -143,6 +143,13 @@ def open_group(address: Address, workers: int, key: int, exempt: Sequence[Networ
     return group, attach(group[0], network_program(width, bits, workers, key, exempt))
 
 
+def open_one(address: Address) -> socket.socket:
+    """A socket of its own on an address.  Raises ListenTrouble."""
+    listener = _bound(address, reuse_port=False)
+    listener.listen(BACKLOG)
+    return listener
+
+
 def open_local(path: Path) -> tuple[ListenerInfo, socket.socket]:
     """A local socket to which everybody on this host may connect.  Raises ListenTrouble."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

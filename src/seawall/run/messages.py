@@ -12,8 +12,9 @@ import msgspec
 
 from seawall.mail.envelope import Envelope, Recipient
 from seawall.mail.outcome import Outcome
+from seawall.mail.verified import Verified
 
-VERSION = 3
+VERSION = 6
 """Raised with every change; a child of another version is not talked to."""
 
 
@@ -127,6 +128,22 @@ class Flush(msgspec.Struct, frozen=True, tag=True):
     domain: str
 
 
+class VerifyRequest(msgspec.Struct, frozen=True, tag=True):
+    """Worker → queue manager: does mail for this address get anywhere?  verify(8)"""
+
+    number: int
+    address: str
+    patience: float
+    """Seconds that a probe may take, where one is needed."""
+
+
+class VerifyReply(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a `VerifyRequest`."""
+
+    number: int
+    verified: Verified
+
+
 class WireMessage(msgspec.Struct, frozen=True):
     """A message between processes; the spilled part of its content is the descriptor beside it."""
 
@@ -163,6 +180,7 @@ class JobRequest(msgspec.Struct, frozen=True, tag=True):
     nexthop: str
     recipients: tuple[Recipient, ...]
     message: WireMessage
+    is_probe: bool = False
 
 
 class JobReply(msgspec.Struct, frozen=True, tag=True):
@@ -180,5 +198,50 @@ class Records(msgspec.Struct, frozen=True, tag=True):
     """(at, program, number, kind, queue id, JSON)"""
 
 
+class ClientsPassed(msgspec.Struct, frozen=True, tag=True):
+    """Worker → watcher: what is known of clients at the door has changed."""
+
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+    """(address, when each result expires), with nothing where it is to be forgotten."""
+
+
+class GreylistChanges(msgspec.Struct, frozen=True, tag=True):
+    """Worker → watcher: what greylisting has learnt."""
+
+    triplets: tuple[tuple[int, int, int, int, int, str, str], ...]
+    """policy.greylist.TripletRow"""
+    networks: tuple[tuple[int, int, int, int], ...]
+    """policy.greylist.NetworkRow"""
+
+
+class GreylistQuestion(msgspec.Struct, frozen=True, tag=True):
+    """Worker → watcher: who has tried this sender and recipient before, from any network?"""
+
+    number: int
+    pair: int
+
+
+class GreylistAnswer(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a `GreylistQuestion`."""
+
+    number: int
+    elders: tuple[tuple[int, int, str, str], ...]
+    """policy.greylist.Elder"""
+
+
 ChannelMessage: TypeAlias = Start | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
-LinkMessage: TypeAlias = Announce | Flush | DirectRequest | DirectReply | JobRequest | JobReply | Records
+LinkMessage: TypeAlias = (
+    Announce
+    | Flush
+    | DirectRequest
+    | DirectReply
+    | JobRequest
+    | JobReply
+    | VerifyRequest
+    | VerifyReply
+    | Records
+    | ClientsPassed
+    | GreylistChanges
+    | GreylistQuestion
+    | GreylistAnswer
+)

@@ -14,7 +14,7 @@ import msgspec
 
 from seawall.config.master_cf import Service
 from seawall.config.settings import ConfigTrouble, Settings
-from seawall.config.support import bad_values, stopping
+from seawall.config.support import IGNORE_PARAMETERS, bad_values, stopping, unserved
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.writer import FileSink, Sink, SyslogSink, TerminalSink
 from seawall.mail.network import Network, parse_network
@@ -23,6 +23,8 @@ from seawall.run.configuration import Read, read
 from seawall.run.messages import ListenerInfo
 from seawall.run.records import MasterSaid
 from seawall.run.site import PidFile, Site, StartTrouble, allow_many_files, open_log, postfix_is_running
+from seawall.run.spawn_services import run_as_another
+from seawall.run.spawn_sockets import SpawnSockets
 from seawall.run.supervisor import Plan, Supervisor
 
 MOST_WORKERS = 128
@@ -78,6 +80,8 @@ class Server:
         self._site = Site.of(self._found.settings)
         self._groups: list[Group] = []
         self._local: list[tuple[ListenerInfo, socket.socket]] = []
+        self._spawn = SpawnSockets(self._site.account)
+        self._spawn_in_use: list[ListenerInfo] = []
         self._lock = -1
         self._log: int | None = None
         self._sink: Sink = TerminalSink(_form(self._found.settings))
@@ -105,10 +109,12 @@ class Server:
             self.say(
                 "info", f"daemon started -- version {settings.text('mail_version')}, configuration {self._directory}"
             )
+            self._name_what_is_not_served(self._found)
             names = tuple(f"{info.address}:{info.port}" for info, _ in self._groups)
             trouble = Supervisor(plan, self.say, lambda: ready(names)).run(self._reload)
             self.say("info", "stopped")
         finally:
+            self._spawn.close()
             for path in self._site.local_sockets():
                 path.unlink(missing_ok=True)
             pid_file.give_back()
@@ -136,6 +142,8 @@ class Server:
         return workers
 
     def _plan_of(self, found: Read, workers: int, groups: list[Group]) -> Plan:
+        spawn = self._spawn.of(found)
+        infos = [info for info, _ in spawn]
         return Plan(
             configuration=found.configuration,
             root=self._root,
@@ -144,9 +152,15 @@ class Server:
             workers=workers,
             groups=groups,
             local=self._local,
+            spawn=spawn,
             open_log=lambda: self._open_log(found.settings),
+            settled=lambda: self._settled(infos),
             lock=self._lock,
         )
+
+    def _settled(self, infos: list[ListenerInfo]) -> None:
+        self._spawn_in_use = infos
+        self._spawn.keep_only(infos)
 
     def _use_log(self, settings: Settings) -> None:
         """Write to the log that a configuration names, anew where it was rotated.  Raises StartTrouble."""
@@ -170,12 +184,15 @@ class Server:
             found = read(self._directory, self._root, self._overrides)
             stop_for_what_cannot_be_served(found)
             groups = self._groups_of(found)
+            plan = self._plan_of(found, len(groups[0][1]), groups)
             self._use_log(found.settings)
-        except (ConfigTrouble, StartTrouble) as trouble:
+        except (ConfigTrouble, StartTrouble, sockets.ListenTrouble) as trouble:
             self.say("error", f"reload: {trouble}; the old configuration stays in use")
+            self._spawn.keep_only(self._spawn_in_use)
             return None
         self._name_what_needs_a_restart(found)
-        return self._plan_of(found, len(groups[0][1]), groups)
+        self._name_what_is_not_served(found)
+        return plan
 
     def _groups_of(self, found: Read) -> list[Group]:
         """The sockets that are open, each with the place that its service has in master.cf now.  Raises StartTrouble."""
@@ -187,6 +204,14 @@ class Server:
                 raise StartTrouble(f"master.cf has no inet service '{name}' with smtpd any more: this needs a restart")
             groups.append((msgspec.structs.replace(info, service=places[name]), group))
         return groups
+
+    def _name_what_is_not_served(self, found: Read) -> None:
+        """Services of master.cf behind which there will be nobody, and commands that run as somebody else."""
+        ignored = frozenset(found.settings.words(IGNORE_PARAMETERS))
+        for finding in unserved(found.services, ignored):
+            self.say("warning", str(finding))
+        for text in run_as_another(found.services):
+            self.say("warning", text)
 
     def _name_what_needs_a_restart(self, found: Read) -> None:
         for name in NEED_A_RESTART:

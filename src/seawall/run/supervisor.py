@@ -38,6 +38,7 @@ MODULES = {
     "worker": "seawall.run.worker",
     "queue-manager": "seawall.run.queue_manager",
     "delivery": "seawall.run.delivery",
+    "spawn": "seawall.run.spawn",
     "watcher": "seawall.run.watcher",
 }
 LINKED = (
@@ -48,10 +49,13 @@ LINKED = (
     ("worker", "watcher"),
     ("queue-manager", "watcher"),
     ("delivery", "watcher"),
+    ("spawn", "watcher"),
 )
 """Who asks whom, each over a pair of its own."""
 ALONE = frozenset({"queue-manager", "watcher"})
 """Roles of which there is never a second one at work: on reload the old one ends before the new one begins."""
+OUTLIVING = frozenset({"worker", "spawn"})
+"""Roles that after a reload go on for sessions of before it: a session keeps the commands that it is connected to."""
 
 
 class State(Enum):
@@ -97,6 +101,8 @@ class Plan:
     """What to run: one generation's configuration, and the groups of listening sockets, which outlive generations.
 
     `local` are the sockets on which the queue manager serves this host's users: they wait where it is being replaced.
+    `spawn` are those of spawn(8) services; without any there is no process for them.  `settled` is called once this
+    generation serves, and again where the one that was to follow was given up.
     `lock` is a descriptor that every child inherits: the lock on it lasts until the last of them has ended.
     """
 
@@ -108,8 +114,16 @@ class Plan:
     generation: int = 1
     groups: list[tuple[m.ListenerInfo, list[socket.socket]]] = field(default_factory=list)
     local: list[tuple[m.ListenerInfo, socket.socket]] = field(default_factory=list)
+    spawn: list[tuple[m.ListenerInfo, socket.socket]] = field(default_factory=list)
     open_log: Callable[[], int | None] = lambda: None
+    settled: Callable[[], None] = lambda: None
     lock: int = -1
+
+    def roles(self) -> list[tuple[str, int]]:
+        """The places of its children."""
+        workers = [("worker", index) for index in range(self.workers)]
+        spawn = [("spawn", 0)] if self.spawn else []
+        return [("watcher", 0), ("delivery", 0), *spawn, ("queue-manager", 0), *workers]
 
 
 class Supervisor:
@@ -149,7 +163,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         self._selector.register(wake, selectors.EVENT_READ, None)
-        for role, index in self._roles():
+        for role, index in self._plan.roles():
             self._spawn(role, index, self._plan)
         while self._children or not self._stopping:
             for key, _ in self._selector.select(0.25):
@@ -161,10 +175,6 @@ class Supervisor:
             self._tend(time.monotonic())
         signal.set_wakeup_fd(-1)
         return self._trouble
-
-    def _roles(self) -> list[tuple[str, int]]:
-        workers = [("worker", index) for index in range(self._plan.workers)]
-        return [("watcher", 0), ("delivery", 0), ("queue-manager", 0), *workers]
 
     def _signals(self, numbers: bytes) -> None:
         for number in numbers:
@@ -208,7 +218,7 @@ class Supervisor:
         texts = os.memfd_create("seawall-configuration")
         os.write(texts, msgspec.msgpack.encode(plan.configuration))
         log = plan.open_log()
-        listeners = plan.local if child.role == "queue-manager" else []
+        listeners = {"queue-manager": plan.local, "spawn": plan.spawn}.get(child.role, [])
         if child.role == "worker":
             listeners = [(info, group[child.index]) for info, group in plan.groups]
         start = m.Start(
@@ -302,7 +312,7 @@ class Supervisor:
             self._begin(child)
             return
         built = [c for c in self._children if c.generation == child.generation and c.state is State.BUILT]
-        if len(built) == len(self._roles()):
+        if len(built) == len(self._next.roles()):
             self._change_over(self._next)
 
     def _now_ready(self, child: Child) -> None:
@@ -310,9 +320,9 @@ class Supervisor:
             child.state = State.READY
         for older in self._others_at(child):
             if older.generation < child.generation and older.state is not State.DRAINING:
-                self._drain(older, LONGEST_SESSION if older.role == "worker" else 30.0, farewell=False)
+                self._drain(older, LONGEST_SESSION if older.role in OUTLIVING else 30.0, farewell=False)
         current = [c for c in self._children if c.generation == self._plan.generation and c.state is State.READY]
-        if len(current) == len(self._roles()) and not self._was_ready:
+        if len(current) == len(self._plan.roles()) and not self._was_ready:
             self._was_ready = True
             self._ready()
 
@@ -403,7 +413,7 @@ class Supervisor:
             child.helper = None
 
     def _tend_stop(self) -> None:
-        for role in ("worker", "queue-manager", "delivery", "watcher"):
+        for role in ("worker", "queue-manager", "delivery", "spawn", "watcher"):
             here = [child for child in self._children if child.role == role]
             if here:
                 for child in here:
@@ -423,7 +433,7 @@ class Supervisor:
         self._last_generation += 1
         plan.generation = self._last_generation
         self._next = plan
-        for role, index in self._roles():
+        for role, index in plan.roles():
             self._spawn(role, index, plan)
 
     def _change_over(self, plan: Plan) -> None:
@@ -438,6 +448,9 @@ class Supervisor:
                 self._drain(old, 10.0, farewell=False)  # `_succeed` lets the new one begin
             if not olds:
                 self._begin(child)
+        for child in [c for c in self._children if c.place not in plan.roles() and c.state is not State.DRAINING]:
+            self._drain(child, LONGEST_SESSION, farewell=False)  # the configuration has no services for it any more
+        plan.settled()
         if self._reload_wanted:
             self._start_reload()
 
@@ -449,6 +462,8 @@ class Supervisor:
                     child.state, child.deadline = State.DRAINING, 0.0
                     child.process.kill()
             self._next = None
+            if self._serves:
+                self._plan.settled()
 
     def _cannot_change_over(self, child: Child, code: int) -> None:
         reason = child.reason or f"process {child.role} {child.index} ended with {_how(code)} before it was ready"

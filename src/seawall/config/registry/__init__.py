@@ -1,4 +1,7 @@
-"""main.cf parameters, a file per stage of the journey.  postconf(5)"""
+"""main.cf parameters, a file per stage of the journey.  postconf(5)
+
+Defaults follow Postfix 3.12, by compatibility_level (docs/differences.md D-7).
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from seawall.config.parameter import flag, number, text, time
 
 PARAMETERS = (
     text("lmtp_address_preference", "any", low=1),
-    text("lmtp_address_verify_target", "rcpt", low=1),
+    text("lmtp_address_verify_target", "rcpt", "How far a probe goes: rcpt, or data.", low=1),
     flag("lmtp_assume_final", "no"),
     flag("lmtp_balance_inet_protocols", "yes"),
     text("lmtp_bind_address", "", "The IPv4 address that connections come from."),
@@ -56,7 +56,7 @@ PARAMETERS = (
     time("lmtp_rcpt_timeout", "300s", "How long a server may take to answer RCPT.", low=1),
     text("lmtp_reply_filter"),
     text("lmtp_requiretls_policy", "opportunistic"),
-    time("lmtp_rset_timeout", "20s", low=1),
+    time("lmtp_rset_timeout", "20s", "How long a server may take for RSET, at the end of a probe.", low=1),
     text("lmtp_sasl_auth_cache_name"),
     time("lmtp_sasl_auth_cache_time", "90d", unit="d"),
     flag("lmtp_sasl_auth_enable", "no"),

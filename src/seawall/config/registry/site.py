@@ -124,6 +124,7 @@ PARAMETERS = (
     flag(
         "respectful_logging",
         "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
+        "The log says ALLOWLISTED and DENYLISTED, not the words of old.",
     ),
     text("rewrite_service_name", "rewrite", low=1),
     text("sample_directory", "/etc/postfix", low=1),

@@ -1,4 +1,4 @@
-"""What Seawall knows by name and does not do: the one list, and it shrinks.
+"""What Seawall knows by name and does not do: the one list, and it shrinks (docs/differences.md D-9).
 
 A parameter that rejects, filters, signs, encrypts or diverts stops the start, unless `seawall_ignore_parameters` names
 it; all others are named and ignored.  A row counts only where main.cf or master.cf sets the parameter to something
@@ -38,9 +38,8 @@ class Unsupported:
 NO_MILTER = Unsupported(IGNORE, "there are no milters")
 NO_PROXY = Unsupported(IGNORE, "there is no smtpd_proxy_filter")
 NO_SASL = Unsupported(IGNORE, "the SMTP client does not log in")
-NO_VERIFY = Unsupported(IGNORE, "no address is verified by trying to deliver to it")
 NO_LMTP = Unsupported(IGNORE, "the LMTP client does not read it", "lmtp")
-NO_SCREEN = Unsupported(IGNORE, "strangers are not screened before the dialogue", "postscreen")
+ONE_CERTIFICATE = Unsupported(IGNORE, "who has not passed yet is shown what smtpd(8) shows", "postscreen")
 NO_CACHE = Unsupported(IGNORE, "a connection carries one delivery")
 NO_SLOTS = Unsupported(IGNORE, "the scheduler takes turns without slots")
 NO_REFILL = Unsupported(IGNORE, "the scheduler's memory is bounded otherwise")
@@ -63,11 +62,9 @@ NO_CLIENT_CHECK = Unsupported(STOP, "mail would go out without this check")
 UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
     {
         # name, or a pattern for a family; the first that fits counts
-        "address_verify_*": NO_VERIFY,
+        "address_verify_service_name": Unsupported(IGNORE, "the queue manager knows of verified addresses itself"),
         "allow_srv_lookup_fallback": Unsupported(IGNORE, "no SRV record is asked for"),
         "alternate_config_directories": NO_MULTI,
-        "anvil_rate_time_unit": Unsupported(IGNORE, "clients are not counted"),
-        "anvil_status_update_time": Unsupported(IGNORE, "clients are not counted"),
         "application_event_drain_time": NO_MASTER,
         "backwards_bounce_logfile_compatibility": Unsupported(IGNORE, "Postfix's bounce files are not read"),
         "berkeley_db_*": Unsupported(IGNORE, "Berkeley DB files are read without Berkeley DB"),
@@ -83,7 +80,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "daemon_timeout": Unsupported(IGNORE, "the supervisor watches the workers' heartbeats instead"),
         "debug_peer_*": Unsupported(IGNORE, "a session is explained from the journal instead"),
         "debugger_command": Unsupported(IGNORE, "no debugger is started"),
-        "default_cache_db_type": Unsupported(IGNORE, "caches are kept in SQLite"),
         "default_delivery_slot_*": NO_SLOTS,
         "default_delivery_status_filter": NO_STATUS_FILTER,
         "default_destination_concurrency_negative_feedback": Unsupported(
@@ -105,7 +101,7 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "disable_mime_output_conversion": Unsupported(IGNORE, "content is never converted"),
         "disable_verp_bounces": Unsupported(IGNORE, "a bounce goes out once"),
         "dns_ncache_ttl_fix_enable": Unsupported(IGNORE, "no answer of that kind is cached"),
-        "dnsblog_*": Unsupported(IGNORE, "no dnsblog is run", "dnsblog"),
+        "dnsblog_*": Unsupported(IGNORE, "DNS lists are asked without a dnsblog", "dnsblog"),
         "dnssec_probe": NO_DANE,
         "dont_remove": Unsupported(IGNORE, "a message that is done is removed"),
         "empty_address_local_login_sender_maps_lookup_key": Unsupported(IGNORE, "there are no local_login_sender_maps"),
@@ -162,8 +158,15 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "postlog_service_name": NO_MASTER,
         "postlogd_watchdog_timeout": NO_MASTER,
         "postmulti_*": NO_MULTI,
-        "postscreen_*": NO_SCREEN,
-        "proxy_read_maps": Unsupported(IGNORE, "a proxy: table is opened without another process"),
+        "postscreen_post_queue_limit": Unsupported(IGNORE, "a client that passes waits for no process", "postscreen"),
+        "postscreen_tls_*": ONE_CERTIFICATE,
+        "postscreen_upstream_proxy_protocol": Unsupported(
+            STOP, "the proxy would be taken for the client", "postscreen"
+        ),
+        "postscreen_upstream_proxy_timeout": Unsupported(
+            IGNORE, "there is no postscreen_upstream_proxy_protocol", "postscreen"
+        ),
+        "postscreen_watchdog_timeout": Unsupported(IGNORE, "the supervisor watches the workers' heartbeats instead"),
         "proxy_write_maps": Unsupported(IGNORE, "caches are Seawall's own"),
         "qmgr_clog_warn_time": Unsupported(IGNORE, "`seawall postqueue -p` shows what fills the queue"),
         "qmgr_daemon_timeout": Unsupported(IGNORE, "the supervisor watches the queue manager's heartbeat instead"),
@@ -176,7 +179,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "readme_directory": A_NAME,
         "relocated_prefix_enable": Unsupported(IGNORE, "the answer for a moved user begins with 5.1.6"),
         "requiretls_*": NO_REQUIRETLS,
-        "respectful_logging": Unsupported(IGNORE, "nothing is logged of allowlists and denylists"),
         "sample_directory": A_NAME,
         "send_cyrus_sasl_authzid": NO_SASL,
         "sendmail_fix_line_endings": Unsupported(IGNORE, "line ends of what `seawall sendmail` reads are made LF"),
@@ -187,7 +189,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtp_address_preference": Unsupported(
             IGNORE, "hosts are tried in an order of our own within equal preference"
         ),
-        "smtp_address_verify_target": NO_VERIFY,
         "smtp_balance_inet_protocols": Unsupported(
             IGNORE, "hosts are tried in an order of our own within equal preference"
         ),
@@ -196,7 +197,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtp_connection_*": NO_CACHE,
         "smtp_delivery_status_filter": NO_STATUS_FILTER,
         "smtp_discard_ehlo_keyword_address_maps": Unsupported(IGNORE, "smtp_discard_ehlo_keywords holds for all"),
-        "smtp_dns_reply_filter": NO_REPLY_FILTER,
         "smtp_dns_resolver_options": Unsupported(IGNORE, "the resolver has no such options"),
         "smtp_dns_support_level": Unsupported(IGNORE, "no answer is checked by DNSSEC"),
         "smtp_generic_maps": Unsupported(STOP, "addresses would go out as they are"),
@@ -210,7 +210,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtp_pix_*": NO_PIX,
         "smtp_reply_filter": NO_REPLY_FILTER,
         "smtp_requiretls_policy": NO_REQUIRETLS,
-        "smtp_rset_timeout": Unsupported(IGNORE, "RSET is not said"),
         "smtp_sasl_*": NO_SASL,
         "smtp_sasl_auth_enable": Unsupported(STOP, "mail would go out without logging in, or be refused"),
         "smtp_send_dummy_mail_auth": NO_SASL,
@@ -251,36 +250,16 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtp_tls_verify_cert_match": Unsupported(STOP, "a server would be known by other names"),
         "smtp_tlsrpt_*": NO_TLSRPT,
         "smtp_xforward_timeout": Unsupported(IGNORE, "XFORWARD is not said"),
-        "smtpd_client_auth_rate_limit": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_connection_count_limit": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_connection_rate_limit": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_event_limit_exceptions": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_ipv4_prefix_length": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_ipv6_prefix_length": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_message_rate_limit": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_new_tls_session_rate_limit": Unsupported(IGNORE, "clients are not counted"),
-        "smtpd_client_recipient_rate_limit": Unsupported(IGNORE, "clients are not counted"),
         "smtpd_delay_open_until_valid_rcpt": Unsupported(
             IGNORE, "a message gets its queue id with its first recipient"
         ),
-        "smtpd_dns_reply_filter": NO_REPLY_FILTER,
         "smtpd_hide_client_session": Unsupported(IGNORE, "Received: names the client of a submission"),
         "smtpd_history_flush_threshold": Unsupported(IGNORE, "the whole session is kept for the postmaster"),
         "smtpd_milter_maps": Unsupported(IGNORE, "there are no milters"),
         "smtpd_milters": Unsupported(STOP, "mail would go unfiltered and unsigned"),
-        "smtpd_policy_service_default_action": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_max_idle": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_max_ttl": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_policy_context": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_request_limit": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_retry_delay": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_timeout": Unsupported(IGNORE, "no policy server is asked"),
-        "smtpd_policy_service_try_limit": Unsupported(IGNORE, "no policy server is asked"),
         "smtpd_proxy_*": NO_PROXY,
         "smtpd_proxy_filter": Unsupported(STOP, "mail would go on without passing the filter"),
         "smtpd_reject_filter_maps": NO_REPLY_FILTER,
-        "smtpd_reject_footer_maps": Unsupported(IGNORE, "refusals have the one smtpd_reject_footer"),
-        "smtpd_service_name": NO_SCREEN,
         "smtpd_tls_always_issue_session_ids": NO_RESUMING,
         "smtpd_tls_ccert_verifydepth": Unsupported(IGNORE, "OpenSSL's limit holds"),
         "smtpd_tls_dh1024_param_file": Unsupported(IGNORE, "OpenSSL's own parameters of key exchange are used"),
@@ -294,8 +273,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtpd_tls_trace_size_limit": Unsupported(IGNORE, "no TLS trace is written"),
         "smtpd_upstream_proxy_protocol": Unsupported(STOP, "the proxy would be taken for the client"),
         "smtpd_upstream_proxy_timeout": Unsupported(IGNORE, "there is no smtpd_upstream_proxy_protocol"),
-        "socketmap_max_query_size": Unsupported(IGNORE, "there are no socketmap: tables"),
-        "socketmap_max_reply_size": Unsupported(IGNORE, "there are no socketmap: tables"),
         "strict_7bit_headers": NO_CONTENT_CHECK,
         "strict_8bitmime": NO_CONTENT_CHECK,
         "strict_8bitmime_body": NO_CONTENT_CHECK,
@@ -325,28 +302,74 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "tls_trace_rate_limit": Unsupported(IGNORE, "no TLS trace is written"),
         "tls_trust_server_ccerts": Unsupported(IGNORE, "a server's certificate is no client's"),
         "tls_wildcard_matches_multiple_labels": Unsupported(IGNORE, "a wildcard stands for one label"),
-        "tlsproxy_*": Unsupported(IGNORE, "no tlsproxy is run", "tlsproxy"),
+        "tlsproxy_*": Unsupported(IGNORE, "TLS is done without a tlsproxy", "tlsproxy"),
         "transport_retry_time": Unsupported(IGNORE, "a transport that fails is tried again with its mail"),
         "trigger_timeout": NO_MASTER,
-        "unverified_*": NO_VERIFY,
         "use_srv_lookup": Unsupported(STOP, "the hosts of a service would be looked for by MX"),
         "virtual_delivery_status_filter": NO_STATUS_FILTER,
         "*_service_name": NO_MASTER,
     }
 )
 
+SERVED_PROGRAMS = frozenset(
+    {
+        # programs whose services are answered, or whose work is done without a process of their own
+        "anvil",
+        "bounce",
+        "cleanup",
+        "discard",
+        "dnsblog",
+        "error",
+        "flush",
+        "lmtp",
+        "local",
+        "pickup",
+        "pipe",
+        "postlogd",
+        "postscreen",
+        "proxymap",
+        "qmgr",
+        "scache",
+        "showq",
+        "smtp",
+        "smtpd",
+        "spawn",
+        "tlsmgr",
+        "tlsproxy",
+        "trivial-rewrite",
+        "verify",
+        "virtual",
+    }
+)
+ON_PORTS = frozenset({"smtpd", "postscreen", "spawn"})
+"""Programs of master.cf whose inet services are answered."""
+NOT_ON_PORTS = Unsupported(IGNORE, "nobody answers on this port: Seawall has no server of this kind there")
+ONLY_ON_PORTS = Unsupported(IGNORE, "nobody answers there: smtpd and postscreen are served on ports only")
+NOBODY_THERE = Unsupported(IGNORE, "nobody answers there: Seawall has no such program, and runs none of Postfix's")
+OUTSIDE = Unsupported(IGNORE, "its chroot is not made: the command runs outside")
+
 PROGRAMS: Mapping[str, Unsupported] = MappingProxyType(
     {
         # programs of master.cf that Seawall has nothing for
-        "postscreen": Unsupported(STOP, "strangers would not be screened"),
         "qmqpd": Unsupported(STOP, "QMQP is not served"),
-        "spawn": Unsupported(STOP, "the service would not exist"),
-        "dnsblog": Unsupported(IGNORE, "it only serves postscreen"),
-        "tlsproxy": Unsupported(IGNORE, "it only serves postscreen"),
         "nqmgr": Unsupported(IGNORE, "it is qmgr's old name"),
         "oqmgr": Unsupported(IGNORE, "the old scheduler is gone"),
     }
 )
+
+
+def not_served(program: str, kind: str, chroot: bool) -> Unsupported | None:
+    """What is not done of a service of master.cf: its program, its type, whether it is to be in a chroot."""
+    row = PROGRAMS.get(program)
+    if row is not None:
+        return row
+    if program not in SERVED_PROGRAMS:
+        return NOBODY_THERE
+    if kind == "inet":
+        row = None if program in ON_PORTS else NOT_ON_PORTS
+    elif program == "postscreen" or (program == "smtpd" and kind != "pass"):
+        row = ONLY_ON_PORTS
+    return row if row is not None or program != "spawn" or not chroot else OUTSIDE
 
 
 def unsupported(name: str) -> Unsupported | None:

@@ -6,7 +6,7 @@ outcomes), intake for mail that took the direct way.  pflogsumm and logwatch liv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from seawall.journal.record import Record
@@ -47,6 +47,16 @@ STATUS: dict[type, str] = {Delivered: "sent", Deferred: "deferred", Bounced: "bo
 """The log's word for each kind of outcome.  Never changed."""
 
 
+PROBED: dict[type, str] = {Delivered: "deliverable", Deferred: "undeliverable", Bounced: "undeliverable"}
+"""The same for a probe, whose outcome is kept.  verify(3)"""
+NOT_CACHED: dict[type, str] = {
+    Delivered: "deliverable",
+    Deferred: "undeliverable-but-not-cached",
+    Bounced: "undeliverable-but-not-cached",
+}
+"""The same where address_verify_negative_cache is off."""
+
+
 class DeliveryLine(Record, frozen=True, tag=True, kw_only=True):
     """One attempt for one recipient.
 
@@ -84,8 +94,12 @@ def delivery_line(
     recipient: tuple[str, str],
     outcome: Outcome,
     queued: Sequence[float] = (0.0, 0.0),
+    words: Mapping[type, str] = STATUS,
 ) -> DeliveryLine:
-    """The line for an outcome; `recipient` is (address, original), `queued` the first two delays."""
+    """The line for an outcome; `recipient` is (address, original), `queued` the first two delays.
+
+    `words` are those after ``status=``: STATUS, or for a probe PROBED or NOT_CACHED.
+    """
     return DeliveryLine(
         at=at,
         source=source,
@@ -95,7 +109,7 @@ def delivery_line(
         relay=outcome.relay,
         delays=(queued[0], queued[1], outcome.connecting, outcome.sending),
         dsn=outcome.status,
-        status=STATUS[outcome.__class__],
+        status=words[outcome.__class__],
         reason=outcome.text,
     )
 

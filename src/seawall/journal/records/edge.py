@@ -69,7 +69,8 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
 
     Addresses are in internal form here and in external form in the line (postconf(5) info_log_addr_form).
     `what` and `where` are Postfix's words (``reject``, ``RCPT``), `message` begins with the reply of a refusal.
-    `reason` and `evidence` are the judge's, `sasl_username` the session's; they are not in the line.
+    `reason` and `evidence` are the judge's, `sasl_username` the session's; they are not in the line.  Nor are `checks`:
+    what was asked before a refusal, as `seawall.policy.trace` tells it, where seawall_journal_checks wants that.
     """
 
     what: str
@@ -83,6 +84,7 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
     sasl_username: str = ""
     reason: str = ""
     evidence: tuple[str, ...] = ()
+    checks: str = ""
 
     def text(self) -> str:
         """``NOQUEUE: reject: RCPT from name[address]: 554 5.7.1 …; from=<a> to=<b> proto=ESMTP helo=<h>``."""

@@ -1,7 +1,7 @@
-"""One timer for all sessions of a worker: each session has a deadline, and only those whose second has come are looked at.
+"""One timer for all connections of a worker: each has a deadline, and only those whose moment has come are looked at.
 
-A session changes its deadline by setting an attribute.  It lies in the bucket of an earlier second then, is found
-there to have time left, and is moved: so a command costs no timer call, whatever the number of sessions.
+A connection changes its deadline by setting an attribute.  It lies in the bucket of an earlier moment then, is found
+there to have time left, and is moved: so a command costs no timer call, whatever the number of connections.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 NEVER = math.inf
+LONGEST = 60.0
+"""Seconds after which a deadline is looked at again at the latest: it may have come closer meanwhile."""
 
 
 class Patient(Protocol):
@@ -26,11 +28,18 @@ class Patient(Protocol):
 
 
 class Patience:
-    """`time` gives monotonic seconds, `call_later(delay, callback)` is the loop's.  Precise to one second, never early."""
+    """`time` gives monotonic seconds, `call_later(delay, callback)` is the loop's.  Precise to `grain` seconds, never early."""
 
-    def __init__(self, time: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        time: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+        grain: float = 1.0,
+    ) -> None:
         self._time = time
         self._call_later = call_later
+        self._grain = grain
+        self._farthest = int(LONGEST / grain)
         self._buckets: dict[int, set[Patient]] = {}
         self._tick = 0
         self._is_running = False
@@ -39,8 +48,8 @@ class Patience:
         """Begin to look after somebody; `deadline` is set already."""
         if not self._is_running:
             self._is_running = True
-            self._tick = int(self._time())
-            self._call_later(1.0, self._turn)
+            self._tick = int(self._time() / self._grain)
+            self._call_later(self._grain, self._turn)
         self._put(patient)
 
     def forget(self, patient: Patient) -> None:
@@ -50,15 +59,15 @@ class Patience:
             bucket.discard(patient)
 
     def _put(self, patient: Patient) -> None:
-        # A deadline that may come closer while we do not look is looked at again within the minute.
-        latest = self._tick + 60
-        at = latest if patient.deadline > latest else max(int(patient.deadline) + 1, self._tick + 1)
+        latest = self._tick + self._farthest
+        due = patient.deadline / self._grain
+        at = latest if due > latest else max(int(due) + 1, self._tick + 1)
         patient.bucket = at
         self._buckets.setdefault(at, set()).add(patient)
 
     def _turn(self) -> None:
         now = self._time()
-        while self._tick < int(now):
+        while self._tick < int(now / self._grain):
             self._tick += 1
             for patient in self._buckets.pop(self._tick, ()):
                 if patient.deadline <= now:
@@ -67,6 +76,6 @@ class Patience:
                 else:
                     self._put(patient)
         if self._buckets:
-            self._call_later(1.0, self._turn)
+            self._call_later(self._grain, self._turn)
         else:
             self._is_running = False
