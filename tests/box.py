@@ -207,6 +207,18 @@ class Box:
         """Let the box's name server answer from this zone, and NXDOMAIN beside it."""
         self.ask("zone", text=text)
 
+    def policy(self, endpoint: str, script: str) -> None:
+        """Let a policy service listen at `inet:HOST:PORT` or `unix:PATH`, and answer by a script. `tests.policy_server`"""
+        self.ask("policy", endpoint=endpoint, script=script)
+
+    def policy_asked(self, endpoint: str) -> list[bytes]:
+        """The questions that the policy service has heard since the last call."""
+        return [question.encode("latin-1") for question in self.ask("policy_asked", endpoint=endpoint)]
+
+    def policy_end(self, endpoint: str) -> None:
+        """Let the policy service go away, with its connections."""
+        self.ask("policy_end", endpoint=endpoint)
+
     def listens(self, port: int, address: str = SERVER_ADDRESS, timeout: float = 10) -> bool:
         """True as soon as somebody accepts there."""
         return bool(self.ask("listens", at_most=timeout + 10, address=address, port=port, timeout=timeout))
@@ -250,14 +262,22 @@ class Box:
             time.sleep(0.02)
         self.kill(pid, signal.SIGKILL)
 
-    def start_seawall(self, *arguments: str, port: int = 25, timeout: float = 20) -> int:
-        """Start `seawall serve -c /etc/postfix`; its process id, once it accepts at the port."""
-        pid = self.start(
-            sys.executable, "-m", "seawall", "serve", "-c", "/etc/postfix", *arguments, output="/var/log/seawall.log"
-        )
-        if not self.listens(port, timeout=timeout) or not self.alive(pid):
+    def start_seawall(self, *arguments: str, port: int = 25, timeout: float = 40) -> int:
+        """Start `seawall serve -c /etc/postfix`; its process id, once it serves at the port.
+
+        The kernel accepts before the workers do: what it prints tells when they are there.
+        """
+        output = "/var/log/seawall.log"
+        before = len(self.read(output) or b"")
+        pid = self.start(sys.executable, "-m", "seawall", "serve", "-c", "/etc/postfix", *arguments, output=output)
+        end = time.monotonic() + timeout
+        while b"seawall: ready" not in (self.read(output) or b"")[before:]:
+            if time.monotonic() > end or not self.alive(pid):
+                break
+            time.sleep(0.02)
+        if not self.alive(pid) or not self.listens(port, timeout=max(1.0, end - time.monotonic())):
             self.stop(pid)
-            text = (self.read("/var/log/seawall.log") or b"").decode("utf-8", "replace")
+            text = (self.read(output) or b"").decode("utf-8", "replace")
             raise BoxTrouble(f"seawall does not accept at port {port}:\n{text}\n{self.log()[0]}")
         return pid
 

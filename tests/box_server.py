@@ -29,6 +29,7 @@ from tests.box_log import SystemLog
 from tests.box_sink import Sink
 from tests.box_talk import converse
 from tests.peers import ROOT
+from tests.policy_server import PolicyServer
 
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"}
 SINK_PORT = 2525
@@ -46,6 +47,7 @@ class Requests:
         SystemLog(box_world.LOG).start()
         self._sinks = {port: Sink(box_world.SINK_ADDRESS, port) for port in (SINK_PORT, LMTP_PORT)}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._policies: dict[str, PolicyServer] = {}
 
     def write(self, path: str, text: str, mode: int = 0o644, owner: str = "") -> None:
         file = Path(path)
@@ -147,6 +149,24 @@ class Requests:
             time.sleep(0.02)
         return False
 
+    def policy(self, endpoint: str, script: str) -> None:
+        """Let a policy service listen at an endpoint of check_policy_service, and answer by a script from now on."""
+        server = self._policies.get(endpoint)
+        if server is None:
+            self._policies[endpoint] = PolicyServer(endpoint, script, owner="postfix")
+        else:
+            server.load(script)
+
+    def policy_asked(self, endpoint: str) -> list[str]:
+        """The questions that the policy service at an endpoint has heard since the last call."""
+        return [question.decode("latin-1") for question in self._policies[endpoint].take()]
+
+    def policy_end(self, endpoint: str) -> None:
+        """Let the policy service at an endpoint go away, with its connections."""
+        server = self._policies.pop(endpoint, None)
+        if server is not None:
+            server.close()
+
     def log(self, start: int = 0) -> dict[str, Any]:
         """What was logged from this offset on, and the offset for the next call."""
         with box_world.LOG.open("rb") as file:
@@ -201,6 +221,8 @@ class Requests:
 
     def wipe(self) -> None:
         """Forget every server that ran: its configuration, queue, mail and log; the people's homes are empty again."""
+        for endpoint in list(self._policies):
+            self.policy_end(endpoint)
         for place in (str(box_world.POSTFIX), *LEFT_OVERS):
             if Path(place).is_dir():
                 self.remove(place)

@@ -1,7 +1,7 @@
 """One dialogue over TCP, from an address of the test's choice, as a list of acts; the transcript is what came back.
 
 Acts, each a pair: ``("send", bytes as Latin-1)``, ``("expect", number of lines)`` to read that many reply lines,
-``("expect-close", "")`` to read until the server closes, ``("listen", seconds)`` to read until it is silent for so long, ``("starttls", "")``, ``("shutdown", "")`` to close our half,
+``("expect-close", "")`` to read until the server closes, ``("listen", seconds)`` to read until it is silent for so long, ``("starttls", file)`` with a client certificate and its key in `file`, or none where it is empty, ``("shutdown", "")`` to close our half,
 ``("close", "")``, ``("pause", seconds)``.
 """
 
@@ -109,6 +109,8 @@ def _starttls(wire: _Wire, value: str, patience: float, heard: list[dict[str, An
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if value:
+        context.load_cert_chain(value)
     wire.stream.settimeout(patience)
     try:
         wire.stream = context.wrap_socket(wire.stream)

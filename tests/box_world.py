@@ -34,6 +34,10 @@ USERS: tuple[tuple[str, int, int, str], ...] = (
     ("dovenull", 904, 904, "/nonexistent"),
     ("nsd", 905, 905, "/var/lib/nsd"),
     ("vmail", 906, 906, "/var/mail/virtual"),
+    ("postgres", 908, 908, "/var/lib/postgresql"),
+    ("mysql", 909, 909, "/var/lib/mysql"),
+    ("openldap", 910, 910, "/var/lib/ldap"),
+    ("memcache", 911, 911, "/nonexistent"),
     ("alice", 3001, 3001, "/home/alice"),
     ("bob", 3002, 3002, "/home/bob"),
     ("carol", 3003, 3003, "/home/carol"),
@@ -47,7 +51,9 @@ PASSWORD = "$6$seawall$5K2Ei07g1HMXEO2NN0Lpso.R/4Xk/5YbJynN0mv.rw.ACJ0EJ/j1D6.XX
 
 DYNAMIC_MAPS = """\
 cdb\tpostfix-cdb.so\tdict_cdb_open\tmkmap_cdb_open
+ldap\tpostfix-ldap.so\tdict_ldap_open
 lmdb\tpostfix-lmdb.so\tdict_lmdb_open\tmkmap_lmdb_open
+mysql\tpostfix-mysql.so\tdict_mysql_open
 pcre\tpostfix-pcre.so\tdict_pcre_open
 pgsql\tpostfix-pgsql.so\tdict_pgsql_open
 sqlite\tpostfix-sqlite.so\tdict_sqlite_open

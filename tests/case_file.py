@@ -12,6 +12,8 @@ A case is text in sections. Lines before the first section say what the case sho
     info@v.example alice
     == zone
     good.example. MX 10 mail.good.example.
+    == policy unix:private/vpm-pfpolicy
+    sender=spammer@* protocol_state=RCPT -> REJECT go away
     == client
     198.18.3.4
     == dialogue
@@ -20,8 +22,11 @@ A case is text in sections. Lines before the first section say what the case sho
     S: 250 pop.cape.com
 
 `main.cf` starts from a base (`include config-a`: the folder `tests/golden/config-a`), further lines are set after it and
-hold for the whole server; `master.cf` holds `-o` settings of the one smtpd that this case talks to. `file NAME` is a file
-below /etc/postfix. `client` is the source address.
+hold for the whole server; `master.cf` holds `-o` settings of the one smtpd that this case talks to. A base's own `master.cf`
+has services beside it, and its `NAME.rows` are the table NAME of a PostgreSQL that is started for them. `file NAME` is a file
+below /etc/postfix. `policy ENDPOINT` is the script of a policy service that listens there (see `tests.policy_server`; DUNNO
+where no line of it fits); what shall fail has an endpoint of its own, for a server remembers that. `client` is the source
+address.
 
 Dialogue lines. A client line is followed by what the server then says:
 
@@ -121,6 +126,7 @@ class Case:
     options: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     zone: str = ""
+    policies: Mapping[str, str] = field(default_factory=dict)
     client: str = "198.18.3.4"
     dialogue: tuple[Exchange, ...] = ()
     mailboxes: Mapping[str, Expected] = field(default_factory=dict)
@@ -213,6 +219,7 @@ def parse(text: str) -> Case:
     case = Case("")
     mailboxes: dict[str, Expected] = {}
     files: dict[str, str] = {}
+    policies: dict[str, str] = {}
     for name, lines in _sections(text):
         plain, difference = _split_difference(name)
         kind, _, rest = plain.partition(" ")
@@ -228,6 +235,8 @@ def parse(text: str) -> Case:
                 files[rest] = "".join(f"{line}\n" for line in lines)
             case "zone":
                 case = replace(case, zone="".join(f"{line}\n" for line in lines))
+            case "policy":
+                policies[rest] = "".join(f"{line}\n" for line in lines)
             case "client":
                 case = replace(case, client=lines[0])
             case "dialogue":
@@ -238,7 +247,8 @@ def parse(text: str) -> Case:
                 case = replace(case, log=_merge(case.log, lines, difference))
             case _:
                 raise CaseTrouble(f"no such section: {name}")
-    return replace(case, about=tuple(about), recorded=recorded, files=files, mailboxes=mailboxes)
+    case = replace(case, about=tuple(about), recorded=recorded)
+    return replace(case, files=files, policies=policies, mailboxes=mailboxes)
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -321,6 +331,8 @@ def format_case(case: Case) -> str:
         out += [f"== file {name}", *text.splitlines()]
     if case.zone:
         out += ["== zone", *case.zone.splitlines()]
+    for name, text in case.policies.items():
+        out += [f"== policy {name}", *text.splitlines()]
     out += ["== client", case.client, "== dialogue"]
     for exchange in case.dialogue:
         out += _format_exchange(exchange)

@@ -14,19 +14,25 @@ from difflib import SequenceMatcher
 from typing import Any, Protocol
 
 from tests.box import Box, BoxTrouble
+from tests.box_postgres import BoxPostgres
 from tests.box_world import CONFIGURATION, USERS
 from tests.case_file import GOLDEN, Case, Exchange, Expected, Said, escape, mask
 
 FIRST_PORT = 10025
+NOT_FILES = ("main.cf", "master.cf", "zone")
+ROWS = ".rows"
+"""The end of a base file whose lines, ``KEY VALUE`` as in texthash_table(5), are a table of the database as well."""
 QUIET = 0.08  # seconds of silence after which a server is taken to have said all, when recording
 QUIET_AFTER_MANY = 0.4  # the same after commands that were sent together
 INDEXED = re.compile(r"\b(hash|btree|lmdb|cdb):/etc/postfix/([^\s,{}]+)")
 SPEAKING = re.compile(
     r"^\S*?(?P<program>\w+)\[\d+\]: (?P<text>\w+: (?:reject|reject_warning|warn|hold|discard|redirect|filter|prepend|info|bcc|"
-    r"permit|replace|strip): .*|\w+: to=<.*)"
+    r"permit|replace|strip): .*|\w+: to=<.*|warning: (?:access table (?:\{ ?)?(?:inet|unix):|malformed UTF-8 in policy|"
+    r"unknown smtpd restriction|problem talking to server|connect to [^ ]*: |missing (?:attribute|value for string)|"
+    r"premature end-of-input|restriction ).*)"
 )
 LOG_MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^(?!NOQUEUE)[0-9A-Za-z]{6,}(?=: )"), "{id}"),
+    (re.compile(r"^(?!NOQUEUE|warning)[0-9A-Za-z]{6,}(?=: )"), "{id}"),
     (re.compile(r"delay=[\d.]+, delays=[\d./]+"), "delay={n}, delays={n}"),
     (re.compile(r"queued as [0-9A-Za-z]{6,}"), "queued as {id}"),
 )
@@ -58,7 +64,7 @@ class Group:
 
     def master_cf(self) -> str:
         """The services of the box, and an smtpd for each set of options."""
-        lines = [CONFIGURATION["master.cf"]]
+        lines = [CONFIGURATION["master.cf"], *map(services_of, {base_of(case) for case in self.cases})]
         for options, port in self.ports.items():
             lines.append(f"{port} inet n - n - - smtpd\n")
             lines += [f"  -o {{ {name} = {value} }}\n" for name, value in options]
@@ -85,9 +91,33 @@ def all_files(case: Case) -> dict[str, str]:
     if base:
         folder = GOLDEN / base
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.name not in ("main.cf", "zone"):
+            if path.is_file() and path.name not in NOT_FILES:
                 files[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
     return {**files, **case.files}
+
+
+def services_of(base: str) -> str:
+    """The services that a base adds to master.cf."""
+    path = GOLDEN / base / "master.cf"
+    return path.read_text(encoding="utf-8") if base and path.exists() else ""
+
+
+def rows_of(text: str) -> dict[str, str]:
+    """The rows of a table of the database: key, value."""
+    return {key: value.strip() for key, _, value in (line.partition(" ") for line in text.splitlines() if line)}
+
+
+def sql_of(table: str, text: str) -> str:
+    """What makes a table of the database with these rows."""
+    rows = "".join(
+        f"INSERT INTO {table} VALUES ({quoted(key)}, {quoted(value)});\n" for key, value in rows_of(text).items()
+    )
+    return f"DROP TABLE IF EXISTS {table};\nCREATE TABLE {table} (key text PRIMARY KEY, value text);\n{rows}"
+
+
+def quoted(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def all_zone(case: Case) -> str:
@@ -139,6 +169,7 @@ class BoxDriver:
     def __init__(self, box: Box) -> None:
         self.box = box
         self.group: Group | None = None
+        self._database: BoxPostgres | None = None
 
     def start(self, group: Group) -> None:
         """Lay out the group's configuration and start the server."""
@@ -160,6 +191,7 @@ class BoxDriver:
             box.run("chown", "postfix", "/etc/sasldb2")
         box.zone("\n".join(group.zone) + "\n")
         box.sunk()
+        self._fill_database(group)
         self.start_server(group)
         self.group = group
 
@@ -174,6 +206,23 @@ class BoxDriver:
             self.stop_server()
             self.group = None
 
+    def close(self) -> None:
+        """End the server, and the database where there is one."""
+        self.stop()
+        if self._database is not None:
+            self._database.stop()
+            self._database = None
+
+    def _fill_database(self, group: Group) -> None:
+        """A table of the database for each file of rows; PostgreSQL is started for the first of them."""
+        for name, text in group.files.items():
+            if not name.endswith(ROWS):
+                continue
+            if self._database is None:
+                self._database = BoxPostgres(self.box)
+                self._database.start()
+            self._database.sql(sql_of(name.removesuffix(ROWS), text))
+
     def settle(self, wanted: int, accepted: bool) -> None:
         """Wait until mail has come to rest, so many messages where that is known."""
         raise BoxTrouble("a driver knows how its server comes to rest")
@@ -181,6 +230,8 @@ class BoxDriver:
     def play(self, case: Case, *, record: bool = False) -> Played:
         """Play one case of the group that was started. With `record`, the server is heard until it is silent."""
         assert self.group is not None
+        for endpoint, script in case.policies.items():
+            self.box.policy(endpoint, script)
         _, before = self.box.log()
         acts = acts_of(case.dialogue, self.name, record=record)
         heard = self.box.talk(acts, port=self.group.port(case), source=case.client, patience=12 if record else 6)

@@ -16,6 +16,7 @@ from seawall.config.host import Host
 from seawall.config.settings import Settings
 from seawall.dns.hosts import Hosts
 from seawall.dns.zone import Zone
+from seawall.edge.counting import Counting, compile_client_limits
 from seawall.edge.edge import Edge
 from seawall.edge.login import Exchange as LoginExchange
 from seawall.edge.profile import compile_profile
@@ -28,13 +29,16 @@ from seawall.mail.network import parse_network
 from seawall.mail.queue_id import QueueIds
 from seawall.policy.attempt import Attempt
 from seawall.policy.judge import Judge
-from seawall.policy.world import WorldFacts
+from seawall.policy.policy_client import PolicyClients
+from seawall.policy.rates import Rates
+from seawall.policy.world import WorldFacts, policy_clients
 from seawall.routing.resolve import Routing
 from seawall.tables.registry import TYPES, Tables
-from seawall.tables.table import Opening, Table
+from seawall.tables.table import Opening, Table, TableTrouble
 from tests.box_world import HOSTS, SERVER_ADDRESS, SINK_ADDRESS, SOA, USERS
 from tests.case_file import Case, Exchange, Said, escape, mask
-from tests.player import Group, Played, log_lines, said_by
+from tests.player import ROWS, Group, Played, log_lines, rows_of, said_by
+from tests.policy_server import PolicyServer
 
 PATIENCE = 5.0  # seconds that one reply may take
 HOST = Host(
@@ -48,9 +52,17 @@ HOST = Host(
 
 
 def can_play(case: Case) -> bool:
-    """True for cases that need neither TLS, nor time, nor somebody who knows passwords."""
-    acts = {line.text.split(" ")[0] for exchange in case.dialogue for line in exchange.client if line.mark == "C*"}
-    return not acts & {"starttls", "pause"} and not case.name.startswith(("auth/", "tls/"))
+    """True for cases that need neither TLS, nor time, nor somebody who knows passwords, nor a port, nor spawn(8)."""
+    if any(endpoint.startswith("inet:") for endpoint in case.policies):
+        return False
+    lines = [line for exchange in case.dialogue for line in exchange.client]
+    acts = {line.text.split(" ")[0] for line in lines if line.mark == "C*"}
+    logs_in = any(line.text.startswith("AUTH ") for line in lines)
+    return (
+        not logs_in
+        and not acts & {"starttls", "pause"}
+        and not case.name.startswith(("auth/", "tls/", "thread-b-spawn/", "verify/"))
+    )
 
 
 def depends_on_packets(case: Case) -> bool:
@@ -137,6 +149,26 @@ def open_users(opening: Opening) -> Table:
     return Users(opening.name, known if opening.text == "passwd.byname" else {})
 
 
+@dataclass(frozen=True)
+class DatabaseTable:
+    """A table of the box's database; without rows there is no database."""
+
+    name: str
+    rows: Mapping[str, str] | None
+    fixed: bool = True
+
+    def lookup(self, key: str) -> str | None:
+        if self.rows is None:
+            raise TableTrouble(self.name, "no database")
+        return self.rows.get(key)
+
+
+def open_database_table(opening: Opening) -> Table:
+    """`pgsql:NAME` from the rows beside the file NAME."""
+    path = Path(opening.path(f"{opening.text}{ROWS}"))
+    return DatabaseTable(opening.name, rows_of(path.read_text(encoding="utf-8")) if path.exists() else None)
+
+
 def lay_out(group: Group, root: Path) -> None:
     """The group's files below `root`."""
     for name, text in group.files.items():
@@ -151,19 +183,36 @@ class MemoryStage:
 
     def __init__(self, group: Group, root: Path) -> None:
         self.group = group
+        self._root = root
         # the addresses of the box, whatever this host has
         here = {"inet_interfaces": f"127.0.0.1, [::1], {SERVER_ADDRESS}, {SINK_ADDRESS}"}
         self._settings = Settings.from_text(group.main_cf, root=str(root), host=HOST).with_overrides(here)
-        self._tables = Tables(str(root), warn=lambda _: None, types={**TYPES, "unix": open_users})
+        self._tables = Tables(
+            str(root), warn=lambda _: None, types={**TYPES, "unix": open_users, "pgsql": open_database_table}
+        )
         self._names = Zone(SOA + "\n".join(group.zone) + "\n")
 
     def play(self, case: Case, *, byte_by_byte: bool = False) -> Played:
         """Play one case."""
-        return asyncio.run(self._play(case, byte_by_byte))
+        directory = str(self._root / "var/spool/postfix")
+        services = [PolicyServer(where, script, directory=directory) for where, script in case.policies.items()]
+        try:
+            return asyncio.run(self._play_and_close(case, byte_by_byte))
+        finally:
+            for service in services:
+                service.close()
 
-    async def _play(self, case: Case, byte_by_byte: bool) -> Played:
+    async def _play_and_close(self, case: Case, byte_by_byte: bool) -> Played:
+        policies = policy_clients(self._settings)
+        try:
+            return await self._play(case, byte_by_byte, policies)
+        finally:
+            policies.close()
+            await asyncio.sleep(0)  # so that its connections end with it
+
+    async def _play(self, case: Case, byte_by_byte: bool, policies: PolicyClients) -> Played:
         journal = MemoryJournal()
-        edge = self._edge(case, journal)
+        edge = self._edge(case, journal, policies)
         session = edge.session()
         wire = Wire(case.client, self.group.port(case))
         session.connection_made(wire)
@@ -192,11 +241,11 @@ class MemoryStage:
         else:
             wire.close()
 
-    def _edge(self, case: Case, journal: MemoryJournal) -> Edge:
+    def _edge(self, case: Case, journal: MemoryJournal, policies: PolicyClients) -> Edge:
         settings = self._settings.with_overrides(dict(case.options))
         clock = SystemClock()
         routing = Routing(settings, self._tables)
-        facts = WorldFacts(settings, self._tables, routing, self._names, Hosts(HOSTS), clock=clock)
+        facts = WorldFacts(settings, self._tables, routing, self._names, Hosts(HOSTS), clock=clock, policies=policies)
         intake = Cleanup(settings, routing, self._tables, KeptMail(), None, journal, clock, QueueIds(0))
         login = NobodyLogsIn() if settings.flag("smtpd_sasl_auth_enable") else None
         return Edge(
@@ -208,6 +257,14 @@ class MemoryStage:
             facts.names,
             login=login,
             flush=flushed,
+            counting=Counting(
+                compile_client_limits(settings),
+                self._tables.address_list(settings.text("smtpd_client_event_limit_exceptions"), title="exempt"),
+                Rates(60),
+                "smtp",
+                clock.now,
+                clock.monotonic,
+            ),
         )
 
 

@@ -40,4 +40,4 @@ class Stage:
         return differences(case, driver.play(case), driver.name)
 
     def close(self) -> None:
-        self._driver.stop()
+        self._driver.close()

@@ -21,6 +21,16 @@ class SeawallDriver(BoxDriver):
         self._pid = self.box.start_seawall(port=first)
         for port in others:
             self.box.listens(port)
+        self._log_rests()
+
+    def _log_rests(self) -> None:
+        """What is said of the start must not be taken for the first case's."""
+        before, quiet = -1, 0
+        while quiet < 3:
+            _, after = self.box.log()
+            quiet = quiet + 1 if after == before else 0
+            before = after
+            time.sleep(0.03)
 
     def stop_server(self) -> None:
         self.box.stop(self._pid)

@@ -12,7 +12,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "run", "web"),
     ("watch", "defence"),
     ("door", "edge", "policy", "routing", "intake", "spool", "delivery", "bounce"),
-    ("config", "tables", "dns", "smtp", "journal", "journey", "tls", "clock", "eager", "linux"),
+    ("config", "tables", "dns", "smtp", "journal", "journey", "tls", "clock", "eager", "linux", "breaker", "patience"),
     ("mail",),
 )
 MAY_ALSO: dict[str, frozenset[str]] = {
@@ -30,10 +30,15 @@ MAY_ALSO: dict[str, frozenset[str]] = {
 PURE = (
     "mail",
     "smtp",
+    "breaker.py",
+    "patience.py",
+    "door/screening.py",
+    "door/talk.py",
     "policy/language.py",
     "policy/evaluate.py",
     "config/expand.py",
     "spool/scheduler.py",
+    "spool/verify_cache.py",
     "bounce/report.py",
 )
 WORLDLY = frozenset(

@@ -1,7 +1,7 @@
 """Run a coroutine now; let it become a task only if it really has to wait.
 
 The hot path is written once, as coroutines, yet a dialogue whose checks are all local must run without a task
-switch (design.md section 4).  So a coroutine is driven by hand up to its first real wait.  Where it ends before
+switch (docs/design.md, "The hot path").  So a coroutine is driven by hand up to its first real wait.  Where it ends before
 that, its result is there at once; where it waits, a task takes it over from exactly that point.
 
 Code that runs inside may await futures, but must not ask for `asyncio.current_task()` before its first wait

@@ -4,7 +4,7 @@ A client knocks (`door`) and speaks SMTP (`edge`).  What it hands over becomes o
 straight into mailboxes (`DirectWay`) or is put to rest (`Resting`).  The queue manager hands it on when its turn
 comes (`Deliverer`), stores what a delivery made anew, and tells the sender what failed (`Reports`).
 
-Stages never import each other: they know these protocols, and `run/build.py` alone knows who stands behind them.
+Stages never import each other: they know these protocols, and `run/build*.py` alone knows who stands behind them.
 """
 
 from __future__ import annotations
@@ -147,4 +147,8 @@ class Reports(Protocol):
 
     def successes(self, message: Message, fates: Fates) -> Sequence[Report]:
         """These recipients were delivered or relayed; asked for with NOTIFY=SUCCESS."""
+        ...
+
+    def statuses(self, message: Message, fates: Fates) -> Sequence[Report]:
+        """So the recipients would fare; asked for with sendmail -bv."""
         ...

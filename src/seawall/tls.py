@@ -1,6 +1,7 @@
 """TLS above a plain connection: contexts out of a configuration, and one side of a session as bytes in and bytes out.
 
 postconf(5) smtpd_tls_*, RFC 3207, RFC 8314.  No sockets in here: whoever owns the connection carries the bytes.
+What Python's ssl module lacks is docs/differences.md D-5 and D-16.
 """
 
 from __future__ import annotations
@@ -219,7 +220,6 @@ class TlsServer:
         name, protocol, bits = self._object.cipher() or ("", "", 0)
         certificate = self._object.getpeercert() or {}
         der = self._object.getpeercert(binary_form=True) or b""
-        digest = hashlib.sha256(der).hexdigest().upper() if der else ""
         return TlsFacts(
             protocol=self._object.version() or protocol,
             cipher=name,
@@ -227,9 +227,45 @@ class TlsServer:
             algorithm_bits=max(bits, _algorithm_bits(name)),
             peer_subject=_common_name(certificate.get("subject")),
             peer_issuer=_common_name(certificate.get("issuer")),
-            peer_fingerprint=":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
+            peer_fingerprint=fingerprint(der),
+            peer_key_fingerprint=fingerprint(public_key(der)),
             peer_trusted=bool(der),
         )
+
+
+def fingerprint(data: bytes) -> str:
+    """``AB:CD:…``, SHA-256; empty for nothing.  postconf(5) smtpd_tls_fingerprint_digest"""
+    return hashlib.sha256(data).digest().hex(":").upper() if data else ""
+
+
+SEQUENCE, VERSION = 0x30, 0xA0
+BEFORE_KEY = 5
+"""Fields between the version and the key: serial number, algorithm, issuer, validity, subject.  RFC 5280 §4.1"""
+
+
+def public_key(certificate: bytes) -> bytes:
+    """The SubjectPublicKeyInfo inside a certificate, both DER; empty where there is none."""
+    try:
+        _, at, _ = _element(certificate, 0)
+        _, at, _ = _element(certificate, at)
+        tag, _, end = _element(certificate, at)
+        if tag == VERSION:
+            at = end
+        for _ in range(BEFORE_KEY):
+            _, _, at = _element(certificate, at)
+        tag, _, end = _element(certificate, at)
+    except IndexError:
+        return b""
+    return certificate[at:end] if tag == SEQUENCE and end <= len(certificate) else b""
+
+
+def _element(data: bytes, at: int) -> tuple[int, int, int]:
+    """(tag, where its content begins, where it ends).  IndexError where the data ends before.  X.690 §8.1"""
+    tag, length, start = data[at], data[at + 1], at + 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[at + 2 : start], "big")
+    return tag, start, start + length
 
 
 def _algorithm_bits(cipher: str) -> int:

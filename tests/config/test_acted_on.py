@@ -17,18 +17,26 @@ from seawall.config.registry.templates import SUFFIXES
 from seawall.config.registry.unsupported import unsupported
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "seawall"
-ELSEWHERE = ("config/registry", "config/reference.py", "config/names.py", "cli/postconf", "cli/check")
-"""Where names stand that are not read there."""
-PREFIXES: Mapping[str, tuple[str, ...]] = {"delivery": ("smtp_", "lmtp_")}
+ELSEWHERE = ("config/registry", "config/reference.py", "config/names.py", "cli/postconf", "cli/lint", "policy/proof")
+"""Where names stand that are not acted on there."""
+PREFIXES: Mapping[str, tuple[str, ...]] = {"delivery": ("smtp_", "lmtp_"), "routing": ("address_verify_",)}
 """Packages that put names together, and from what."""
 READ_OTHERWISE: Mapping[str, str] = {
     # name: who reads it, though no literal says so
     "local_destination_concurrency_limit": "spool, as the limit of the transport local",
     "local_destination_recipient_limit": "spool, as the limit of the transport local",
-    "process_id_directory": "seawall check, to see whether Postfix runs",
 }
+LISTS_OTHERS = "proxy_read_maps"
+"""Its value is made of every parameter that may name a table; reading it acts on none of them."""
 ONLY_NAMED: Mapping[str, str] = {
     # name: why it stands in the source though nobody acts on it
+    "lmtp_connection_cache_time_limit": "ends as the time limit of a spawn(8) service does",
+    "lmtp_connection_reuse_time_limit": "ends as the time limit of a spawn(8) service does",
+    "max_idle": "a policy service's own setting has the same word",
+    "postscreen_command_time_limit": "ends as the time limit of a spawn(8) service does",
+    "setgid_group": "a spawn(8) service must not run as it",
+    "smtp_connection_cache_time_limit": "ends as the time limit of a spawn(8) service does",
+    "smtp_connection_reuse_time_limit": "ends as the time limit of a spawn(8) service does",
     "smtpd_proxy_filter": "an access table warns of actions that need the queue file where it is set",
     "tls_export_cipherlist": "looks like the lists that tls.py reads",
     "tls_low_cipherlist": "looks like the lists that tls.py reads",
@@ -73,7 +81,7 @@ def read_names() -> frozenset[str]:
         more = {
             inner
             for name in found
-            if REGISTRY[name].kind is not Kind.RAW
+            if REGISTRY[name].kind is not Kind.RAW and name != LISTS_OTHERS
             for inner in names_used(REGISTRY[name].default)
             if inner in REGISTRY
         }

@@ -55,3 +55,10 @@ def test_config_b_leaves_out_what_it_comments_out() -> None:
     )
     assert settings.words("smtpd_data_restrictions") == ("reject_unauth_pipelining",)
     assert str(settings.where("smtpd_data_restrictions")) == "/etc/postfix/main.cf, line 30"
+
+
+def test_the_corpus_and_the_example_have_the_second_configuration_word_for_word() -> None:
+    text = (SEED / "config-b.main.cf").read_text()
+    checkout = SEED.parents[2]
+    assert (checkout / "tests/golden/config-b/main.cf").read_text().endswith(text.rstrip("\n") + "\n")
+    assert (checkout / "examples/thread-b/etc/postfix/main.cf").read_text() == text

@@ -17,6 +17,7 @@ from seawall.mail.rfc822 import addresses, parse
 from seawall.routing.resolve import Routing
 from seawall.routing.route import ANY_CLASS, Classes, Route
 from seawall.tables.match import DomainList, StringList
+from seawall.tables.parameters import main_cf_of
 from seawall.tables.registry import Tables
 from seawall.tables.search import Maps
 from seawall.tables.table import USUAL, Answer, Table, TableTrouble, TableUnsupported, Use
@@ -72,7 +73,11 @@ class HeardTable:
         return self._later(key, answer)
 
     async def _later(self, key: str, answer: Awaitable[str | None]) -> str | None:
-        value = await answer
+        try:
+            value = await answer
+        except TableTrouble as trouble:
+            self._note(Asked(self._parameter, self.name, key, None, trouble.reason))
+            raise
         self._note(Asked(self._parameter, self.name, key, value))
         return value
 
@@ -80,8 +85,8 @@ class HeardTable:
 class HeardTables(Tables):
     """Tables that note into `asked` what they are asked, each under the parameter that names it."""
 
-    def __init__(self, root: str, config_directory: str) -> None:
-        super().__init__(root, config_directory)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.root, settings.directory, main_cf=main_cf_of(settings))
         self.asked: list[Asked] = []
         self._parameter = ""
 
@@ -133,10 +138,14 @@ class Guide:
     """Answers for one configuration."""
 
     def __init__(self, settings: Settings, sender: str) -> None:
-        self._tables = HeardTables(settings.root, settings.directory)
+        self._tables = HeardTables(settings)
         self._routing = Routing(settings, self._tables)
         self._maps = AddressMaps(settings, self._routing, self._tables)
         self._sender = sender
+
+    def close(self) -> None:
+        """Hang up where tables have connections."""
+        self._tables.close()
 
     async def answer(self, text: str) -> Answered:
         """Follow one address, in the form in which a header or a command line has it."""
@@ -239,7 +248,10 @@ def main(arguments: list[str]) -> int:
         return exits.CONFIG
 
     async def all_of_them() -> list[Answered]:
-        return [await guide.answer(address) for address in options.address]
+        try:
+            return [await guide.answer(address) for address in options.address]
+        finally:
+            guide.close()
 
     answers = asyncio.run(all_of_them())
     if options.json:

@@ -16,6 +16,7 @@ from seawall.cli import newaliases, postqueue
 from seawall.cli.queue_tool import Fatal, Options, parse_options, places_of, say, settings_of
 from seawall.cli.sendmail_text import extract_recipients, parse_list, read_message
 from seawall.config.settings import ConfigTrouble, Settings
+from seawall.mail.address import quote_path
 from seawall.mail.envelope import Notify
 from seawall.spool.disk import Disk
 from seawall.spool.handing_in import FORMAT, Handed, HandedRecipient, Verdict, checksum, escape, format_handed, is_clean
@@ -35,7 +36,7 @@ WORDS_OF_NOTIFY = {
     "failure": Notify.FAILURE,
     "delay": Notify.DELAY,
 }
-MODES = {"m": "mail", "p": "mailq", "i": "newaliases", "d": "daemon", "l": "daemon"}
+MODES = {"m": "mail", "p": "mailq", "i": "newaliases", "d": "daemon", "l": "daemon", "v": "verify"}
 """What follows -b.  Never changed."""
 
 
@@ -75,7 +76,7 @@ def _run(options: Options) -> int:
         return _flush(options, place)
     if mode == "daemon":
         raise Fatal("the server is started with `seawall serve`", EX_USAGE)
-    return _submit(options)
+    return _submit(options, asks=mode == "verify")
 
 
 def _flush(options: Options, place: list[str]) -> int:
@@ -88,12 +89,15 @@ def _flush(options: Options, place: list[str]) -> int:
     return postqueue.main(["-f", *place])
 
 
-def _submit(options: Options) -> int:
+def _submit(options: Options, *, asks: bool) -> int:
+    """Hand a message in; where it `asks` (-bv), one of our own about which only a report will be mailed."""
+    if asks and options.has("t"):
+        raise Fatal(f"{_user()}: -t option cannot be used with -bv", EX_USAGE)
     settings = settings_of(options)
     places = places_of(settings)
     keeps_dots = options.has("i") or "i" in options.values("o")
     limit = _size_limit(settings)
-    content = read_message(_stdin(), ends_at_dot=not keeps_dots, limit=limit)
+    content = b"" if asks else read_message(_stdin(), ends_at_dot=not keeps_dots, limit=limit)
     if content is None:
         raise Fatal("Message file too big", EX_UNAVAILABLE)
     addresses = [address for word in options.words for address in parse_list(word)]
@@ -104,13 +108,31 @@ def _submit(options: Options) -> int:
     if not addresses:
         raise Fatal("Recipient addresses must be specified on the command line or via the -t option", EX_USAGE)
     handed = _handed(options, addresses, content)
+    if asks:
+        content = _question(handed)
+        handed = msgspec.structs.replace(handed, size=len(content), checksum=checksum(content), asks=True)
     verdict = _hand_in(places, handed, content)
     if verdict is None:
-        return _drop(places, handed, content)
-    if verdict.code < 300:
+        _drop(places, handed, content)
+    if verdict is None or verdict.code < 300:
+        if asks:
+            sys.stdout.write(f"Mail Delivery Status Report will be mailed to <{_reported_to(handed)}>.\n")
         return OK
     text = f"{_user()}: {verdict.code} {verdict.status} {verdict.text}"
     raise Fatal(text, TEMPFAIL if verdict.code < 500 else EX_UNAVAILABLE)
+
+
+def _question(handed: Handed) -> bytes:
+    """The message of -bv; only its report will show anything of it.  sendmail(1)"""
+    sender = _reported_to(handed)
+    to = ",\n\t".join(quote_path(recipient.address) for recipient in handed.recipients)
+    head = f"From: {quote_path(sender)}\n" if sender else ""
+    return f"{head}Subject: probe\nTo: {to}\n\n".encode("utf-8", "surrogateescape")
+
+
+def _reported_to(handed: Handed) -> str:
+    """Who gets the report of -bv."""
+    return _user().partition("(")[0] if handed.sender is None else handed.sender
 
 
 def _stdin() -> BinaryIO:
@@ -221,11 +243,10 @@ def _hand_in(places: Places, handed: Handed, content: bytes) -> Verdict | None:
         connection.close()
 
 
-def _drop(places: Places, handed: Handed, content: bytes) -> int:
+def _drop(places: Places, handed: Handed, content: bytes) -> None:
     """The server is down: into the maildrop."""
     say(TOOL, "warning: the Seawall mail system is down; the message waits in the maildrop")
     try:
         write_drop(Disk(), places, secrets.token_hex(16), format_handed(handed), content)
     except OSError as trouble:
         raise Fatal(f"{_user()}: cannot write to {places.maildrop}: {trouble.strerror}", TEMPFAIL) from trouble
-    return OK

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from seawall.dns.answers import Answer, Found
 from seawall.dns.hostnames import to_ascii
+from seawall.dns.reply_filter import DROPS_ALL
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Bench
+from seawall.policy.bench import Bench, warn
 from seawall.policy.by_helo import tempfail_act
 from seawall.policy.domains import Status, is_null_mx, is_usual_name, takes_mail
 from seawall.policy.evaluate import lookup_error
@@ -55,16 +56,18 @@ class UnknownDomain:
         self._class = reply_class
         self._status = "4.1.8" if reply_class == SENDER else "4.1.2"
 
-    def judge(self, address: str, other: str | None) -> Verdict | Awaitable[Verdict]:
+    def judge(self, attempt: Attempt, address: str, other: str | None) -> Verdict | Awaitable[Verdict]:
         """`other` is the sender where `address` is the recipient, and the other way round: it may choose the route."""
         route = self._facts.route(address, other or "")
-        return self._by_route(address, route) if isinstance(route, Route) else self._wait(address, route)
+        return (
+            self._by_route(attempt, address, route) if isinstance(route, Route) else self._wait(attempt, address, route)
+        )
 
-    async def _wait(self, address: str, coming: Awaitable[Route]) -> Verdict:
-        answer = self._by_route(address, await coming)
+    async def _wait(self, attempt: Attempt, address: str, coming: Awaitable[Route]) -> Verdict:
+        answer = self._by_route(attempt, address, await coming)
         return answer if isinstance(answer, Verdict) else await answer
 
-    def _by_route(self, address: str, route: Route) -> Verdict | Awaitable[Verdict]:
+    def _by_route(self, attempt: Attempt, address: str, route: Route) -> Verdict | Awaitable[Verdict]:
         """Mail for us needs no DNS; otherwise an MX that is known settles it at once."""
         if route.has_failed:
             return lookup_error(address, route.error)
@@ -75,11 +78,14 @@ class UnknownDomain:
             answer = self._facts.ask(domain, "MX")
             if isinstance(answer, Found) and not is_null_mx(answer.records[0]):
                 return DUNNO
-            return self._ask(address, domain, answer)
-        return self._ask(address, to_ascii(domain) or domain, None)
+            return self._ask(attempt, address, domain, answer)
+        return self._ask(attempt, address, to_ascii(domain) or domain, None)
 
-    async def _ask(self, address: str, name: str, mx: Answer | Awaitable[Answer] | None) -> Verdict:
+    async def _ask(self, attempt: Attempt, address: str, name: str, mx: Answer | Awaitable[Answer] | None) -> Verdict:
         status = await takes_mail(self._facts, name, mx)
+        if status is Status.POLICY:
+            warn(attempt, f"{name}: MX or address lookup error: {DROPS_ALL}")
+            return DUNNO
         return DUNNO if status is Status.OK else self._refusal(address, name, status)
 
     def _refusal(self, address: str, name: str, status: Status) -> Verdict:
@@ -121,6 +127,7 @@ class Unlisted:
         answer = self._facts.listing(route, self._as_sender)
         listing = answer if isinstance(answer, Listing) else await answer
         if listing.trouble:
+            warn(attempt, listing.trouble)
             return lookup_error(address, listing.trouble)
         return DUNNO if listing.listed else self._refusal(address, listing)
 

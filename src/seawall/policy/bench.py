@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
 
-from seawall.config.source import ConfigTrouble
 from seawall.policy.attempt import Attempt
 from seawall.policy.evaluate import Ask, Items, Manner
 from seawall.policy.facts import ClientMatch, Facts
@@ -30,13 +29,13 @@ class Values(Protocol):
         """A number."""
         ...
 
+    def seconds(self, name: str) -> float:
+        """A time in seconds."""
+        ...
+
     def words(self, name: str) -> tuple[str, ...]:
         """The value split at blanks and commas."""
         ...
-
-
-class Unserved(ConfigTrouble):
-    """A restriction that this release knows and does not serve: the start must stop, because it would refuse mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Bench:
     def permit(self, attempt: Attempt, action: str, reply_class: str, reply_name: str, more: str = "") -> Verdict:
         """PERMIT, told to the log where the configuration wants it.  postconf(5) smtpd_log_access_permit_actions"""
         if self.permit_log and attempt.pending.defer_if_permit is None and _logs(self.permit_log, action):
-            text = f"action={action} for {reply_class}={reply_name}{more}"
+            text = f"action={action} for {reply_class}={reply_name}{more or ' '}"  # the blank is Postfix's
             attempt.remarks.append(Remark("permit", attempt.where, text))
         return PERMIT
 

@@ -1,4 +1,7 @@
-"""Restrictions that look at the client: its names and its address.  postconf(5) smtpd_client_restrictions"""
+"""Restrictions that look at the client: its names and its address.  postconf(5) smtpd_client_restrictions
+
+Where XCLIENT names the client, docs/differences.md D-35.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from collections.abc import Awaitable
 
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt, NameStatus
-from seawall.policy.bench import Bench, Place
+from seawall.policy.bench import Bench, Place, warn
 from seawall.policy.evaluate import Ask
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import CLIENT
 from seawall.policy.verdict import DUNNO, Act, Verdict
+from seawall.tables.table import TableTrouble
 
 
 def reject_unknown_client_hostname(bench: Bench, place: Place) -> Ask:
@@ -61,8 +65,15 @@ def permit_mynetworks(bench: Bench, place: Place) -> Ask:
     def permitted(attempt: Attempt) -> Verdict:
         return bench.permit(attempt, name, CLIENT, attempt.client) if bench.permit_log else _PERMIT
 
+    def told(attempt: Attempt, trouble: TableTrouble) -> TableTrouble:
+        warn(attempt, f"mynetworks: {trouble.table}: table lookup problem")
+        return trouble
+
     async def ask_later(attempt: Attempt, found: Awaitable[bool], key: object) -> Verdict:
-        inside = attempt.pending.known[key] = await found
+        try:
+            inside = attempt.pending.known[key] = await found
+        except TableTrouble as trouble:
+            raise told(attempt, trouble) from None
         return permitted(attempt) if inside else DUNNO
 
     def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
@@ -70,7 +81,10 @@ def permit_mynetworks(bench: Bench, place: Place) -> Ask:
         key = (networks, attempt.name, attempt.address)
         inside = known.get(key)
         if inside is None:
-            found = networks.test(attempt.name, attempt.address)
+            try:
+                found = networks.test(attempt.name, attempt.address)
+            except TableTrouble as trouble:
+                raise told(attempt, trouble) from None
             if not isinstance(found, bool):
                 return ask_later(attempt, found, key)
             inside = known[key] = found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from seawall.dns.hostnames import is_hostaddr, mailhost_address, without_final_dot
+from seawall.dns.reply_filter import DROPS_ALL
 from seawall.mail.address import is_hostname
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Bench, Place
+from seawall.policy.bench import Bench, Place, warn
 from seawall.policy.domains import Status, exists, is_usual_name
 from seawall.policy.evaluate import Ask
 from seawall.policy.reasons import Reason
@@ -77,6 +78,9 @@ def reject_unknown_helo_hostname(bench: Bench, place: Place) -> Ask:
             return _bad_literal(bad_code, helo)
         status = await exists(bench.facts, helo)
         if status in (Status.OK, Status.NULL_MX):
+            return DUNNO
+        if status is Status.POLICY:
+            warn(attempt, f"{helo}: address or MX lookup error: {DROPS_ALL}")
             return DUNNO
         if status is Status.RETRY:
             reply = Reply(450, "4.7.1", f"<{helo}>: {HELO} rejected: Host not found")

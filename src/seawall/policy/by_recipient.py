@@ -102,7 +102,7 @@ def reject_unknown_recipient_domain(bench: Bench, place: Place) -> Ask:
     check = UnknownDomain(bench, RECIPIENT)
 
     def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
-        return check.judge(attempt.recipient, attempt.sender) if attempt.recipient is not None else DUNNO
+        return check.judge(attempt, attempt.recipient, attempt.sender) if attempt.recipient is not None else DUNNO
 
     return ask
 

@@ -14,6 +14,7 @@ from seawall.policy.reasons import Reason
 from seawall.policy.stages import SENDER
 from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.tables.search import Form
+from seawall.tables.table import TableTrouble
 
 
 def reject_non_fqdn_sender(bench: Bench, place: Place) -> Ask:
@@ -27,7 +28,7 @@ def reject_unknown_sender_domain(bench: Bench, place: Place) -> Ask:
     check = UnknownDomain(bench, SENDER)
 
     def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
-        return check.judge(attempt.sender, attempt.recipient) if attempt.sender else DUNNO
+        return check.judge(attempt, attempt.sender, attempt.recipient) if attempt.sender else DUNNO
 
     return ask
 
@@ -55,9 +56,12 @@ class _Logins:
         route = await route_of(self._facts, sender, attempt.recipient)
         if route.has_failed:
             return lookup_error(sender, route.error)
-        found = await self._maps.find_address(
-            route.recipient, delimiters=self._delimiters, is_local=self._facts.is_local, form=Form.EXTERNAL_FIRST
-        )
+        try:
+            found = await self._maps.find_address(
+                route.recipient, delimiters=self._delimiters, is_local=self._facts.is_local, form=Form.EXTERNAL_FIRST
+            )
+        except TableTrouble as trouble:
+            return lookup_error(sender, str(trouble))
         return None if found is None else tuple(split_words(found[0]))
 
     async def judge_login(self, attempt: Attempt, sender: str, *, strangers: bool) -> Verdict:

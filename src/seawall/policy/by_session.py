@@ -5,7 +5,7 @@ from __future__ import annotations
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Bench, Place, warn
-from seawall.policy.evaluate import Ask
+from seawall.policy.evaluate import Ask, settle
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import CLIENT
 from seawall.policy.verdict import DUNNO, Act, Verdict
@@ -30,9 +30,11 @@ def _refuse_all(bench: Bench, place: Place, name: str, code: int, status: str, t
 
     def ask(attempt: Attempt) -> Verdict:
         reply = Reply(code, status, f"<{stage.reply_name(attempt)}>: {stage.reply_class} rejected: {text}")
+        verdict = Verdict(Act.REJECT, reply, Reason.REJECT_ALL)
         if place.follows and not attempt.pending.warns:
+            verdict = settle(verdict, attempt, bench.manner)  # the log tells the refusal first
             warn(attempt, f"restriction `{place.follows}' after `{name}' is ignored")
-        return Verdict(Act.REJECT, reply, Reason.REJECT_ALL)
+        return verdict
 
     return ask
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from seawall.dns.answers import Answer as DnsAnswer
 from seawall.dns.answers import Found, NoData, NoSuchName, Resource
 from seawall.dns.hostnames import is_hostaddr, mailhost_address, to_ascii
+from seawall.mail.address import quote_local
 from seawall.mail.words import split_words, unbrace
 from seawall.policy.access import TROUBLE, judge_value
 from seawall.policy.attempt import UNKNOWN, Attempt
@@ -93,7 +94,7 @@ class AccessTable:
                 found = await self._maps.find_address(address, delimiters=self._delimiters, ways=self._ways, form=_FORM)
                 value = None if found is None else found[0]
         except TableTrouble:
-            return await self._trouble(attempt, address)
+            return await self._trouble(attempt, quote_local(address))
         return None if value is None else await self._judge(attempt, value, address)
 
     async def _trouble(self, attempt: Attempt, shown: str) -> Verdict:
@@ -249,14 +250,16 @@ def check_ccert_access(bench: Bench, place: Place) -> Ask:
 
 
 def _search_order(options: tuple[str, ...]) -> tuple[str, ...] | None:
-    """``search_order = cert_fingerprint pubkey_fingerprint``; None where it is none."""
-    if not options:
-        return _CERTIFICATE_KEYS
-    inside = unbrace(options[0])
-    name, equals, value = (inside if inside is not None else " ".join(options)).partition("=")
-    order = tuple(split_words(unbrace(value.strip()) or value))
-    good = bool(equals and order) and name.strip() == "search_order" and set(order) <= set(_CERTIFICATE_KEYS)
-    return order if good else None
+    """``{ search_order = cert_fingerprint, pubkey_fingerprint }``, or ``search_order=…`` in one word; None where it is
+    neither.  map_search_create(3)"""
+    order: tuple[str, ...] = _CERTIFICATE_KEYS
+    for option in options:
+        inside = unbrace(option)
+        name, equals, value = (inside if inside is not None else option).partition("=")
+        order = tuple(split_words(value))
+        if not (equals and order) or name.strip() != "search_order" or not set(order) <= set(_CERTIFICATE_KEYS):
+            return None
+    return order
 
 
 def forbid_permit(attempt: Attempt, name: str, verdict: Verdict, target: str) -> Verdict:

@@ -15,6 +15,7 @@ from seawall.config.expand import expand, names_used
 from seawall.config.source import ConfigTrouble
 from seawall.dns.answers import Found, TryAgain
 from seawall.dns.hostnames import to_ascii
+from seawall.dns.reply_filter import BAD_FILTER, DROPS_ALL, Dropped
 from seawall.mail.address import is_hostname
 from seawall.mail.network import parse_address
 from seawall.mail.reply import Reply
@@ -94,21 +95,26 @@ class DnsList:
     async def _find(self, attempt: Attempt, query: str) -> Listed | TryAgain | None:
         answer = await ask(self._facts, query, "A")
         if isinstance(answer, TryAgain):
-            warn(
-                attempt,
-                f"{query}: RBL lookup error: Host or domain name not found. "
-                f"Name service error for name={query} type=A: {reason_of(answer)}",
-            )
+            warn(attempt, f"{query}: RBL lookup error: {_why(query, answer)}")
             return answer
         if not isinstance(answer, Found) or not any(self._counts(record.data) for record in answer.records):
             return None
         texts = await ask(self._facts, query, "TXT")
+        if isinstance(texts, Dropped):
+            warn(attempt, f"{query}: TXT lookup error: {DROPS_ALL}")
         return Listed(_joined([r.data for r in texts.records]) if isinstance(texts, Found) else "")
 
     def _counts(self, address: str) -> bool:
         if self._filter is None:
             return True
         return all(int(byte) in good for byte, good in zip(address.split("."), self._filter, strict=True))
+
+
+def _why(query: str, answer: TryAgain) -> str:
+    """What the resolver says of a question that it could not answer.  dns_lookup(3)"""
+    if answer.reason in (DROPS_ALL, BAD_FILTER):
+        return f"Error looking up name={query} type=A: {answer.reason}"
+    return f"Host or domain name not found. Name service error for name={query} type=A: {reason_of(answer)}"
 
 
 def _joined(texts: list[str]) -> str:
@@ -142,6 +148,7 @@ class ListReply:
         self._maps = bench.facts.maps(bench.values.text("rbl_reply_maps"), "rbl_reply_maps")
         self._default = bench.values.text("default_rbl_reply")
         self._code = str(bench.values.number("maps_rbl_reject_code"))
+        self._host = bench.values.text("myhostname")
         self._safe = frozenset(unescape(bench.values.text("smtpd_expansion_filter")))
 
     async def judge(self, attempt: Attempt, dns_list: DnsList, listed: Listed, what: str, reply_class: str) -> Verdict:
@@ -158,7 +165,7 @@ class ListReply:
             "rbl_txt": listed.text,
             "rbl_what": what,
             "rbl_class": reply_class,
-            **session_values(attempt),
+            **session_values(attempt, self._host),
         }
         text = None if template is None else self._expand(attempt, template, values, dns_list.argument)
         if text is None:
@@ -190,14 +197,16 @@ class ListReply:
         return cleaned.replace("$", "$$")  # values are not templates
 
 
-def session_values(attempt: Attempt) -> dict[str, str]:
-    """What templates may name of a session.  smtpd_expand(3)"""
+def session_values(attempt: Attempt, host: str) -> dict[str, str]:
+    """What templates may name of a session; `host` is our name.  smtpd_expand(3)"""
     values = {
         "client": attempt.client,
         "client_address": attempt.address,
         "client_name": attempt.name,
+        "client_port": attempt.port,
         "reverse_client_name": attempt.reverse_name,
         "helo_name": attempt.helo or "",
+        "server_name": host,
     }
     for name, address in (("sender", attempt.sender), ("recipient", attempt.recipient)):
         local, at, domain = (address or "").rpartition("@")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from enum import IntEnum
 from functools import lru_cache
 
+from seawall.dns import reply_filter
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, Resource, TryAgain
 from seawall.dns.hostnames import is_fqdn
 from seawall.mail.address import is_hostname
@@ -20,6 +21,8 @@ class Status(IntEnum):
     """The domain says that it takes no mail.  RFC 7505"""
     INVALID = -3
     RETRY = -2
+    POLICY = -1
+    """There were records, and smtpd_dns_reply_filter took them all."""
     OK = 0
 
 
@@ -55,6 +58,8 @@ def status_of(answer: Answer) -> Status:
                 return Status.OK
         return Status.NULL_MX
     match answer:
+        case reply_filter.Dropped():
+            return Status.POLICY
         case TryAgain():
             return Status.RETRY
         case NoData(malformed=True):
@@ -71,10 +76,14 @@ def is_null_mx(record: Resource) -> bool:
 def reason_of(answer: Answer) -> str:
     """Why nothing was found, in the resolver's words.  dns_strerror(3)"""
     match answer:
+        case reply_filter.Dropped():
+            return "DNS reply filter policy"
+        case TryAgain(reason=reply_filter.BAD_FILTER):
+            return "Unknown error 0"  # the resolver itself had no trouble, here and where names are malformed
         case TryAgain():
             return "Host not found, try again"
         case NoData(malformed=True):
-            return "Malformed DNS server reply"
+            return "Unknown error 0"
         case NoData():
             return "Host found but no data record of requested type"
         case _:
@@ -114,7 +123,7 @@ async def takes_mail(facts: Facts, name: str, mx: Answer | Awaitable[Answer] | N
         else:
             answer = await ask(facts, name, kind)
         status = status_of(answer)
-        if status in (Status.OK, Status.INVALID, Status.NULL_MX):
+        if status in (Status.OK, Status.INVALID, Status.NULL_MX) or (kind == "MX" and status is Status.POLICY):
             return status
         best = max(best, status)
     return best

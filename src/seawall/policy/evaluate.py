@@ -72,7 +72,7 @@ async def evaluate(items: Items, attempt: Attempt, manner: Manner) -> Verdict:
     """Ask one restriction after the other until one decides: PERMIT, a settled REJECT, or DUNNO at the end."""
     pending = attempt.pending
     outer = pending.warns
-    if pending.depth > RECURSION_LIMIT:
+    if pending.depth > RECURSION_LIMIT + 1:  # where a table is in the circle, it is told of before
         attempt.remarks.append(Remark("warning", attempt.where, "restriction lists call each other without an end"))
         return settle(server_error("recursion"), attempt, manner)
     pending.depth += 1
@@ -151,7 +151,10 @@ def _sound(reply: Reply, attempt: Attempt, manner: Manner) -> Reply:
         attempt.remarks.append(Remark("warning", attempt.where, f"{trouble}: {code} {status} {text}"))
         code, status, text = 450, "4.7.1", "Service unavailable"
     if not (text.isascii() and text.isprintable()):
-        text = (_UNPRINTABLE if manner.utf8 else _UNPRINTABLE_ASCII).sub(" ", text)
+        if manner.utf8:
+            text = _UNPRINTABLE.sub(" ", text)
+        else:  # a blank for each byte, as Postfix counts
+            text = _UNPRINTABLE_ASCII.sub(" ", text.encode("utf-8", "surrogateescape").decode("latin-1"))
     room = TEXT_LIMIT - len(status) - 5
     if len(text) > room:
         text = text[:room]

@@ -1,4 +1,4 @@
-"""The one port through which a restriction asks the world: tables, DNS, where an address goes, time.
+"""The one port through which a restriction asks the world: tables, DNS, policy services, where an address goes, time.
 
 In production it is the world (`seawall.policy.world`), in tests a dictionary (`seawall.testing.facts`), and
 `RecordingFacts` notes every question with its answer, so that a session can be replayed, priced and explained.
@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias, TypeVar
 
 from seawall.dns.answers import Answer, Found
+from seawall.mail.verified import Verified
+from seawall.policy.greylist import Met, Sought
+from seawall.policy.policy_service import PolicyAnswer, Service
 from seawall.routing.recipients import Listing
 from seawall.routing.route import Route
 from seawall.tables.search import Maps
@@ -64,6 +67,22 @@ class Facts(Protocol):
 
     def is_own_address(self, address: str) -> bool:
         """One of inet_interfaces' or proxy_interfaces' addresses."""
+        ...
+
+    def ask_policy(self, service: Service, question: str) -> PolicyAnswer | Awaitable[PolicyAnswer]:
+        """A policy service, by its protocol: `question` is all attributes as they are sent.  Never an exception."""
+        ...
+
+    def verify(self, address: str, as_sender: bool, patience: float) -> Verified | Awaitable[Verified | None] | None:
+        """Whether mail for an address (internal form) would be taken; None where nobody can be asked.  verify(8)
+
+        Where it is not known, the answer of a probe, if that comes within `patience` seconds.  `as_sender` tells why
+        it is asked, and makes no difference.
+        """
+        ...
+
+    def greylist(self, sought: Sought) -> Met | Awaitable[Met | None] | None:
+        """A stranger's attempt is made: has it waited?  None where nobody keeps a greylist."""
         ...
 
     def sleep(self, seconds: float) -> Awaitable[None]:
@@ -146,6 +165,21 @@ class RecordingFacts:
     def is_own_address(self, address: str) -> bool:
         """An address of ours; not worth a note."""
         return self._facts.is_own_address(address)
+
+    def ask_policy(self, service: Service, question: str) -> PolicyAnswer | Awaitable[PolicyAnswer]:
+        """A policy service."""
+        words = (service.argument, question)
+        return _told(lambda: self._facts.ask_policy(service, question), self._note, "policy", words)
+
+    def verify(self, address: str, as_sender: bool, patience: float) -> Verified | Awaitable[Verified | None] | None:
+        """Whether an address takes mail."""
+        words = (address, "sender" if as_sender else "recipient")
+        return _told(lambda: self._facts.verify(address, as_sender, patience), self._note, "verify", words)
+
+    def greylist(self, sought: Sought) -> Met | Awaitable[Met | None] | None:
+        """Whether an attempt has waited."""
+        words = (sought.address, sought.sender, sought.recipient)
+        return _told(lambda: self._facts.greylist(sought), self._note, "greylist", words)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait."""

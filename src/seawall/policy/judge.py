@@ -13,10 +13,11 @@ from seawall.config.settings import ConfigTrouble, Settings
 from seawall.mail.action import What
 from seawall.policy.addresses import Unlisted, route_of
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Bench
+from seawall.policy.bench import Bench, Registry
 from seawall.policy.evaluate import Items, Manner, evaluate, refuse, settle
 from seawall.policy.facts import Facts
-from seawall.policy.language import GUARDS, Compiler, has_guard
+from seawall.policy.greylisting import with_greylisting
+from seawall.policy.language import GUARDS, Compiler, Watch, has_guard
 from seawall.policy.registry import RESTRICTIONS
 from seawall.policy.rewriting import RewriteClients
 from seawall.policy.stages import RECIPIENT, SENDER, STAGES
@@ -33,11 +34,19 @@ class Judge:
     `attempt.where` is the command being answered, also for lists that were put off until it.
     """
 
-    def __init__(self, settings: Settings, facts: Facts, *, needs_guard: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        facts: Facts,
+        *,
+        needs_guard: bool = True,
+        registry: Registry = RESTRICTIONS,
+        watch: Watch | None = None,
+    ) -> None:
         """Compile everything.
 
         ConfigTrouble for a configuration that must not start: among others where no list refuses to relay, which
-        `needs_guard` = False lets pass (a rehearsal has no such list at first).  Unserved and TableUnsupported for what
+        `needs_guard` = False lets pass (a rehearsal has no such list at first).  `watch` puts an observer before checks.  TableUnsupported for what
         this release lacks.
         """
         self._facts = facts
@@ -49,7 +58,7 @@ class Judge:
         classes = read_classes(settings)
         if needs_guard:
             check_guard(settings, classes)
-        compiler = Compiler(RESTRICTIONS, classes, lambda: bench)
+        compiler = Compiler(registry, classes, lambda: bench, watch)
         bench = Bench(
             values=settings,
             facts=facts,
@@ -60,6 +69,8 @@ class Judge:
         )
         self.lists: dict[str, Items] = {name: compile_list(settings, compiler, name) for name in STAGES}
         order = ("relay", "recipient") if relay_first else ("recipient", "relay")
+        last = order[-1]  # of the lists at RCPT: greylisting comes after all else
+        self.lists[last] = with_greylisting(self.lists[last], bench, STAGES[last], self._refuses_unlisted, watch)
         self._at_rcpt = tuple(self.lists[name] for name in order if self.lists[name])
         self.problems = tuple(compiler.problems)
         """Mistakes in the lists, in Postfix's words: each is a 451 for whoever gets there."""

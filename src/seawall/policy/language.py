@@ -7,6 +7,7 @@ Pure.  A mistake does not stop the compiler: Postfix finds it when the evaluatio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from seawall.config.source import ConfigTrouble
 from seawall.mail.words import split_words
@@ -28,8 +29,14 @@ GUARDS = (
 )
 """One of these must stand in the relay or the recipient list.  smtpd_check.c rcpt_required"""
 
+OURS = "reject_sender_login_mismatch"
+"""A class that Postfix defines itself; classes are compared with case."""
+
 REMEMBERED = 1000
 """Lists out of tables that are kept compiled.  Ours: more different ones than any sane table holds."""
+
+Watch: TypeAlias = Callable[[Item, Stage], Item]
+"""Puts an observer before a check."""
 
 REMOVED: Mapping[str, str] = {
     "permit_naked_ip_address": '"permit_mynetworks" or "permit_sasl_authenticated"',
@@ -42,8 +49,11 @@ REMOVED: Mapping[str, str] = {
 class Compiler:
     """Compiles the lists of one configuration.  `bench` is asked for once it exists: it holds this compiler itself."""
 
-    def __init__(self, registry: Registry, classes: Mapping[str, str], bench: Callable[[], Bench]) -> None:
+    def __init__(
+        self, registry: Registry, classes: Mapping[str, str], bench: Callable[[], Bench], watch: Watch | None = None
+    ) -> None:
         self._registry = registry
+        self._watch = watch
         self._classes = classes
         self._bench = bench
         self._values: dict[tuple[str, str], Items] = {}
@@ -54,7 +64,7 @@ class Compiler:
     def compile(self, text: str, stage: Stage) -> Items:
         """The checks of a list, in order.  Mistakes are items that answer 451, and are kept in `problems`.
 
-        Raises `Unserved` for what this release lacks, and TableUnsupported likewise.
+        Raises TableUnsupported for a table that this release lacks.
         """
         items = tuple(self._items(split_words(text), stage))
         while self._waiting:  # the classes that were met on the way; they may name each other
@@ -77,6 +87,11 @@ class Compiler:
         return items
 
     def _items(self, words: list[str], stage: Stage) -> Iterator[Item]:
+        """The checks of a list's words, watched where somebody wants that."""
+        items = self._plain_items(words, stage)
+        return items if self._watch is None else (self._watch(item, stage) for item in items)
+
+    def _plain_items(self, words: list[str], stage: Stage) -> Iterator[Item]:
         at, warns = 0, False
         while at < len(words):
             word = words[at]
@@ -90,7 +105,7 @@ class Compiler:
                     yield Item(word, self._broken(_bare_table(stage, word)), stage.reply_name, warns)
                     return
                 name, taken = stage.access, 0
-            restriction = self._registry.get(name.lower())
+            restriction = None if _is_misspelt(name) else self._registry.get(name.lower())
             if restriction is None:
                 yield Item(name, self._other(name, stage), stage.reply_name, warns)
                 at += taken
@@ -158,6 +173,11 @@ class Compiler:
             return DUNNO
 
         return ask_skipped
+
+
+def _is_misspelt(name: str) -> bool:
+    """True for a name in other letters than its own where that matters: to Postfix it names a class.  smtpd_check_init()"""
+    return name != OURS and name.lower() == OURS
 
 
 def _bare_table(stage: Stage, word: str) -> str:

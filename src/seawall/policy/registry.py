@@ -1,15 +1,25 @@
 """Every restriction by its name: one visible table.  The compiler looks up; the reference page is drawn from it.
 
-Names are compared without case.  Old spellings stand behind the new ones; postconf(5) has the versions.
+Names are compared without case.  Old spellings stand behind the new ones; postconf(5) has the versions, and
+docs/differences.md D-10 those that are gone.
 """
 
 from __future__ import annotations
 
-from seawall.policy import by_client, by_helo, by_recipient, by_sender, by_session, by_table, dnsbl
+from seawall.policy import (
+    by_client,
+    by_helo,
+    by_recipient,
+    by_sender,
+    by_session,
+    by_table,
+    delegation,
+    dnsbl,
+    verification,
+)
 from seawall.policy.attempt import Attempt
-from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, Unserved
+from seawall.policy.bench import Argument, Registry, Restriction
 from seawall.policy.by_table import known_name, known_reverse_name, server_access
-from seawall.policy.evaluate import Ask
 from seawall.policy.stages import (
     CLIENT,
     HELO,
@@ -22,10 +32,6 @@ from seawall.policy.stages import (
     reverse_name_of,
     sender_of,
 )
-
-
-def _unserved(bench: Bench, place: Place) -> Ask:
-    raise Unserved(f"{place.stage.parameter}: {place.name} comes with a later release of Seawall; take it out for now")
 
 
 def _client(kind: str) -> Restriction:
@@ -67,7 +73,7 @@ RESTRICTIONS: Registry = {
     "defer": Restriction(by_session.defer),
     "defer_if_permit": Restriction(by_session.defer_if_permit),
     "defer_if_reject": Restriction(by_session.defer_if_reject),
-    "check_policy_service": Restriction(_unserved, Argument.SERVICE),
+    "check_policy_service": Restriction(delegation.check_policy_service, Argument.SERVICE),
     "reject_unauth_pipelining": Restriction(by_session.reject_unauth_pipelining),
     "reject_multi_recipient_bounce": Restriction(by_session.reject_multi_recipient_bounce),
     "reject_plaintext_session": Restriction(by_session.reject_plaintext_session),
@@ -119,7 +125,7 @@ RESTRICTIONS: Registry = {
     "reject_unknown_sender_domain": Restriction(by_sender.reject_unknown_sender_domain),
     "reject_unknown_address": Restriction(by_sender.reject_unknown_sender_domain),
     "reject_unlisted_sender": Restriction(by_sender.reject_unlisted_sender),
-    "reject_unverified_sender": Restriction(_unserved),
+    "reject_unverified_sender": Restriction(verification.reject_unverified_sender),
     "reject_sender_login_mismatch": Restriction(by_sender.reject_sender_login_mismatch),
     "reject_authenticated_sender_login_mismatch": Restriction(by_sender.reject_authenticated_sender_login_mismatch),
     "reject_unauthenticated_sender_login_mismatch": Restriction(by_sender.reject_unauthenticated_sender_login_mismatch),
@@ -138,7 +144,7 @@ RESTRICTIONS: Registry = {
     "reject_unknown_recipient_domain": Restriction(by_recipient.reject_unknown_recipient_domain),
     "reject_unlisted_recipient": Restriction(by_recipient.reject_unlisted_recipient),
     "check_recipient_maps": Restriction(by_recipient.reject_unlisted_recipient),
-    "reject_unverified_recipient": Restriction(_unserved),
+    "reject_unverified_recipient": Restriction(verification.reject_unverified_recipient),
     # etrn
     "check_etrn_access": Restriction(by_table.check_etrn_access, Argument.TABLE),
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -12,8 +14,14 @@ from seawall.config.settings import Settings
 from seawall.dns.answers import Answer, Asks
 from seawall.dns.hosts import Hosts
 from seawall.dns.names import Names
+from seawall.dns.reply_filter import Filtered, Tell
 from seawall.mail.address import fold
+from seawall.mail.verified import Verified
 from seawall.policy.facts import ClientMatch
+from seawall.policy.greylist import Met, Sought
+from seawall.policy.greylisting import Greylister
+from seawall.policy.policy_client import PolicyClients
+from seawall.policy.policy_service import PolicyAnswer, Service
 from seawall.routing.recipients import Listing
 from seawall.routing.resolve import Memory, Routing
 from seawall.routing.route import Route
@@ -38,6 +46,34 @@ def address_kinds(settings: Settings) -> tuple[str, ...]:
     return kinds if kinds and "all" not in protocols else ("A", "AAAA")
 
 
+FILTER = "smtpd_dns_reply_filter"
+
+
+def filtered(settings: Settings, tables: Tables, name: str, dns: Asks, tell: Tell | None = None) -> Asks:
+    """DNS with the reply filter of parameter `name` before it, where there is one."""
+    maps = tables.maps(settings.text(name), title=name)
+
+    def warn(what: str, text: str) -> None:
+        if what:
+            tables.warn(text)
+
+    return Filtered(dns, maps.lookup, name, tell or warn) if maps else dns
+
+
+def policy_clients(settings: Settings) -> PolicyClients:
+    """The policy services of a configuration; sockets lie below its queue directory."""
+    directory = settings.text("queue_directory")
+
+    def path_of(where: str) -> str:
+        return settings.path(os.path.join(directory, where))
+
+    return PolicyClients(path_of, settings.number("seawall_policy_service_connections"))
+
+
+Verifies: TypeAlias = Callable[[str, float], "Verified | Awaitable[Verified | None] | None"]
+"""(address, seconds that a probe may take): see Facts.verify."""
+
+
 class WorldFacts:
     """Facts as they are."""
 
@@ -50,15 +86,25 @@ class WorldFacts:
         hosts: Hosts | None = None,
         search: tuple[str, ...] = (),
         clock: Clock | None = None,
+        tell: Tell | None = None,
+        policies: PolicyClients | None = None,
+        verifier: Verifies | None = None,
+        greylister: Greylister | None = None,
     ) -> None:
-        """`hosts` is the hosts file, by default the one below the settings' root; `search` resolv.conf(5)'s domains."""
+        """`hosts` is the hosts file, by default the one below the settings' root; `search` resolv.conf(5)'s domains.
+        `tell` takes what the DNS reply filter has to say; by default its warnings are the tables'.  `policies`
+        are the connections to policy services, where several listeners share them.  `verifier` answers what is
+        known of addresses, `greylister` of strangers; without one nobody does."""
         self._settings = settings
         self._tables = tables
         self._routing = routing
-        self._dns = dns
+        self._dns = filtered(settings, tables, FILTER, dns, tell)
         self._hosts = hosts if hosts is not None else Hosts.read(settings.path("/etc/hosts"))
         self.names = Names(dns, self._hosts, address_kinds(settings), search)
         self._clock = clock or SystemClock()
+        self.policies = policies if policies is not None else policy_clients(settings)
+        self._verifier = verifier
+        self._greylister = greylister
         self._by_sender = any(settings.text(name) for name in SENDER_ROUTES)
         self._routes: dict[tuple[str, str], Route] = {}
         self._memory = None if self._by_sender else Memory()
@@ -82,7 +128,7 @@ class WorldFacts:
         return self.names.addresses(host)
 
     def route(self, address: str, sender: str) -> Route | Awaitable[Route]:
-        """trivial-rewrite(8), remembered for a second: one RCPT asks several times."""
+        """trivial-rewrite(8), remembered for a second: one RCPT asks several times.  docs/differences.md D-11"""
         if not self._by_sender:
             sender = ""  # it chooses nothing: one route for all
         now = self._clock.monotonic()
@@ -120,6 +166,18 @@ class WorldFacts:
     def is_own_address(self, address: str) -> bool:
         """An address of ours."""
         return self._routing.interfaces.has(address)
+
+    def ask_policy(self, service: Service, question: str) -> PolicyAnswer | Awaitable[PolicyAnswer]:
+        """A policy service."""
+        return self.policies.ask(service, question)
+
+    def verify(self, address: str, as_sender: bool, patience: float) -> Verified | Awaitable[Verified | None] | None:
+        """The queue manager's answer."""
+        return None if self._verifier is None else self._verifier(address, patience)
+
+    def greylist(self, sought: Sought) -> Met | Awaitable[Met] | None:
+        """This process's greylist."""
+        return None if self._greylister is None else self._greylister.meet(self, sought)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait, in a task."""
