@@ -66,10 +66,10 @@ def test_a_bad_override_in_master_cf_is_an_error(root: Path, capsys: pytest.Capt
 
 
 def test_a_program_that_there_is_nothing_for_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (root / "etc/postfix/master.cf").write_text("smtp inet n - n - 1 postscreen\n")
+    (root / "etc/postfix/master.cf").write_text("628 inet n - n - 1 qmqpd\n")
     code, out = check(root, capsys, QUIET)
     assert code == exits.CONFIG
-    assert "postscreen (smtp/inet) is not implemented: strangers would not be screened" in out
+    assert "qmqpd (628/inet) is not implemented: QMQP is not served" in out
 
 
 def test_unused_and_gone_names_are_warnings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

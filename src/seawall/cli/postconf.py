@@ -12,10 +12,11 @@ import ssl
 import sys
 
 from seawall.cli.postconf_edit import edit_main, edit_master
-from seawall.cli.postconf_options import Fatal, Mode, Options, parse_options
+from seawall.cli.postconf_options import Fatal, Mode, Options, parse_options, say, warn
 from seawall.cli.postconf_show import show_entries, show_fields, show_overrides, show_parameters
 from seawall.cli.postconf_templates import show_templates
 from seawall.cli.text_output import keep_bytes
+from seawall.config.expand import ExpansionTrouble
 from seawall.config.source import ConfigTrouble
 
 USAGE = """\
@@ -47,9 +48,14 @@ def main(arguments: list[str]) -> int:
     except getopt.GetoptError as trouble:
         sys.stderr.write(f"postconf: {trouble.msg}\n{USAGE}")
         return 1
+    except ExpansionTrouble as trouble:
+        for warning in trouble.warnings:
+            warn(warning)
+        say("fatal: macro processing error")
+        return 1
     except (Fatal, ConfigTrouble) as trouble:
         sys.stdout.flush()
-        sys.stderr.write(f"postconf: fatal: {trouble}\n")
+        say(f"fatal: {trouble}")
         return 1
     return 0
 

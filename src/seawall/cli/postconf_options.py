@@ -135,7 +135,13 @@ class Options:
 def warn(message: str) -> None:
     """``postconf: warning: …`` on standard error, after what was shown so far."""
     sys.stdout.flush()
-    sys.stderr.write(f"postconf: warning: {message}\n")
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """A line on standard error; what is no printable ASCII is ``?``, byte by byte.  msg_vprintf(3)"""
+    letters = message.encode("utf-8", "surrogateescape")
+    sys.stderr.write("postconf: " + "".join(chr(one) if 32 <= one < 127 else "?" for one in letters) + "\n")
 
 
 def letters(mode: Mode) -> str:

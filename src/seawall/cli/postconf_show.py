@@ -57,6 +57,14 @@ def read_entries(options: Options, *, must_exist: bool) -> tuple[Entry, ...]:
         raise Fatal(f"file {file}:{line} {trouble.message}") from None
 
 
+def say_warnings(names: Names) -> None:
+    """What was found out about the names.  Raises Fatal where that was the end."""
+    for warning in names.warnings:
+        warn(warning)
+    if names.fatal:
+        raise Fatal(names.fatal)
+
+
 def say_unused(names: Names, *, main: bool) -> None:
     """Warn of assignments that nothing uses."""
     for scope, name, value in names.unused():
@@ -68,9 +76,8 @@ def show_parameters(options: Options) -> None:
     """Parameters of main.cf: all of the wanted classes, or those named."""
     defaults_only = options.has(Mode.DEFAULTS)
     settings = Settings({}, root=options.root, directory=options.directory) if defaults_only else read_settings(options)
-    names = Names(settings, read_entries(options, must_exist=False), scan=not defaults_only)
-    for warning in names.warnings:
-        warn(warning)
+    names = Names(settings, read_entries(options, must_exist=False), scanning=not defaults_only)
+    say_warnings(names)
     lines: list[str] = []
     if not options.names:
         lines = [
@@ -135,8 +142,7 @@ def read_configuration(options: Options) -> Configuration:
     entries = read_entries(options, must_exist=True)
     settings = read_settings(options)
     names = Names(settings, entries)
-    for warning in names.warnings:
-        warn(warning)
+    say_warnings(names)
     return Configuration(entries, settings, names, options.has(Mode.EXPAND))
 
 

@@ -12,7 +12,7 @@ What Postfix would never come back from (a chain that doubles at every step) is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import idna
@@ -23,6 +23,8 @@ Lookup = Callable[[str], "str | None"]
 
 DEEPEST = 100
 """Nesting beyond this is a loop.  mac_expand(3)"""
+DEEPEST_OF_ALL = 150
+"""The same with conditions inside conditions, each of which Postfix counts from zero; chosen here."""
 LONGEST = 1 << 20
 """Characters that one value may grow to; chosen here, far beyond any real list."""
 MOST_STEPS = 100_000
@@ -39,7 +41,8 @@ OPERATORS: Mapping[str, Callable[[int], bool]] = MappingProxyType(
         ">": lambda sign: sign > 0,
     }
 )
-ANY_OPERATOR = " or ".join(f'"{name}"' for name in OPERATORS)
+ANY_OPERATOR = '"==" or "!="" or "<"" or "<="" or ">="" or ">"'
+"""As Postfix writes it."""
 OPERATOR_CHARS = "<>!=?+-*/~&|%"
 LEVEL = re.compile(r"(\d{1,10})(?:\.(\d{1,9})(?:\.(\d{1,9}))?)?\Z", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_]*")
@@ -165,104 +168,218 @@ def take_macro(text: str, at: int) -> tuple[str, int]:
     return text[at:end], end
 
 
+class ExpansionTrouble(ConfigTrouble):
+    """A value that cannot be expanded; `warnings` are all that Postfix says of it, the message is the first of them."""
+
+    def __init__(self, warnings: Sequence[str]) -> None:
+        super().__init__(warnings[0])
+        self.warnings = tuple(warnings)
+
+
+class _Stop(Exception):
+    """One macro cannot be read; the text, if any, is said."""
+
+
+class _Context:
+    """What one text comes to: how deep its macros are nested, whether one of them failed, and the result so far."""
+
+    __slots__ = ("failed", "level", "result")
+
+    def __init__(self) -> None:
+        self.level = 0
+        self.failed = False
+        self.result: list[str] = []
+
+
 class Expander:
-    """One expansion and its budget."""
+    """One expansion and its budget.
 
-    def __init__(self, lookup: Lookup) -> None:
+    As in mac_expand(3), a macro that cannot be read fails the whole, but what stands behind it is still looked at, and
+    more may be said of it.  `scanning` looks at both sides of every condition and evaluates none.
+    """
+
+    def __init__(self, lookup: Lookup, *, scanning: bool = False) -> None:
+        self.warnings: list[str] = []
         self._lookup = lookup
-        self._steps = 0
-        self._length = 0
+        self._scanning = scanning
+        self._steps = self._length = self._depth = 0
 
-    def expand(self, text: str, depth: int = 0) -> str:
-        """The text with all macros replaced, again and again until none is left.  Raises ConfigTrouble."""
-        if depth > DEEPEST:
-            raise ConfigTrouble(f'unreasonable macro call nesting: "{text[:100]}"')
-        if "$" not in text:
-            return self._count(text)
-        return "".join(
-            self._macro(part, depth) if is_macro else self._count(part) for is_macro, part in split_macros(text)
-        )
+    def expand(self, text: str) -> str:
+        """The text with all macros replaced, again and again until none is left.  Look at `warnings` then."""
+        context = _Context()
+        self._parse(text, context)
+        return "".join(context.result)
 
-    def _count(self, text: str) -> str:
-        self._length += len(text)
-        if self._length > LONGEST:
-            raise ConfigTrouble(f"the expanded value is longer than {LONGEST} characters")
-        return text
+    def _parse(self, text: str, context: _Context) -> bool:
+        """Handle the parts of a text in order; True where one failed.  mac_parse(3)"""
+        failed = False
+        plain: list[str] = []
+        at = 0
+        while (dollar := text.find("$", at)) >= 0:
+            plain.append(text[at:dollar])
+            at = dollar + 1
+            if text.startswith("$", at):
+                plain.append("$")
+                at += 1
+                continue
+            if any(plain):
+                failed |= self._literal("".join(plain), context)
+            plain = []
+            braced = text.startswith(("{", "("), at)
+            try:
+                inside, at = take_macro(text, at)
+            except ConfigTrouble as trouble:
+                self.warnings.append(trouble.message)
+                return True
+            if failed and braced:
+                return True
+            if not inside:
+                self.warnings.append(f'empty macro name: "{text}"')
+                return True
+            failed |= self._macro(inside, context)
+        plain.append(text[at:])
+        if any(plain) and not failed:
+            failed |= self._literal("".join(plain), context)
+        return failed
 
-    def _macro(self, inside: str, depth: int) -> str:
+    def _enter(self, text: str, context: _Context) -> bool:
+        """True where the part is to be looked at."""
         self._steps += 1
         if self._steps > MOST_STEPS:
             raise ConfigTrouble(f"the value needs more than {MOST_STEPS} macro calls")
+        if context.level > DEEPEST:
+            self.warnings.append(f'unreasonable macro call nesting: "{text}"')
+            context.failed = True
+        context.level += 1
+        return not context.failed
+
+    def _literal(self, text: str, context: _Context) -> bool:
+        if not self._enter(text, context):
+            return True
+        if not self._scanning:
+            self._length += len(text)
+            if self._length > LONGEST:
+                raise ConfigTrouble(f"the expanded value is longer than {LONGEST} characters")
+            context.result.append(text)
+        context.level -= 1
+        return context.failed
+
+    def _macro(self, inside: str, context: _Context) -> bool:
+        if not self._enter(inside, context):
+            return True
+        self._depth += 1
+        if self._depth > DEEPEST_OF_ALL:
+            raise ConfigTrouble(f'unreasonable macro call nesting: "{inside[:100]}"')
+        try:
+            self._evaluate(inside, context)
+        except _Stop as stop:
+            self.warnings += stop.args
+            context.failed = True
+            return True
+        finally:
+            self._depth -= 1
+        context.level -= 1
+        return context.failed
+
+    def _evaluate(self, inside: str, context: _Context) -> None:
+        """Append what one macro stands for."""
         brace = opens_brace(inside, 0)
         if brace >= 0:
-            value, at = self._relation(inside, brace, depth)
+            value, at = self._relation(inside, brace, context)
             if at < len(inside) and inside[at] not in "?:":
-                raise ConfigTrouble(f'"?" or ":" expected at: "...}}>>>{inside[at : at + 20]}"')
-            return self._choose(inside, at, value, depth) if at < len(inside) else self._count(value)
+                raise _Stop(f'"?" or ":" expected at: "...}}>>>{near(inside, at)}"')
+            self._choose(inside, at, value, context)
+            return
         found = NAME.match(inside, skip_blanks(inside, 0))
         name = found.group() if found else ""
         end = found.end() if found else 0
-        at = skip_blanks(inside, end)
         if name in FUNCTIONS and inside.startswith("{", end):
-            return self._call(name, inside, end, depth)
+            self._call(name, inside, end, context)
+            return
+        at = skip_blanks(inside, end)
         if at < len(inside) and inside[at] not in "?:":
-            raise ConfigTrouble(f'attribute name syntax error at: "...{inside[:end]}>>>{inside[end : end + 20]}"')
-        looked_up = self._lookup(name)
-        if at < len(inside):
-            return self._choose(inside, at, looked_up or "", depth)
-        return self.expand(looked_up, depth + 1) if looked_up else ""
+            raise _Stop(f'attribute name syntax error at: "...{inside[:end]}>>>{near(inside, end)}"')
+        self._choose(inside, at, self._lookup(name) or "", context)
 
-    def _call(self, name: str, inside: str, at: int, depth: int) -> str:
-        argument, rest = take_braces(inside, at)
+    def _call(self, name: str, inside: str, at: int, context: _Context) -> None:
+        argument, rest = self._braces(inside, at)
         if rest < len(inside):
-            raise ConfigTrouble(f'unexpected input at: "...{argument}}}>>>{inside[rest : rest + 20]}"')
-        return self._count(FUNCTIONS[name](self.expand(argument, depth + 1)))
+            raise _Stop(f'unexpected input at: "...{argument}}}>>>{near(inside, rest)}"')
+        within = _Context()
+        context.failed |= self._parse(argument, within)
+        if not context.failed and not self._scanning:
+            context.result.append(FUNCTIONS[name]("".join(within.result)))
 
-    def _relation(self, inside: str, at: int, depth: int) -> tuple[str, int]:
+    def _relation(self, inside: str, at: int, context: _Context) -> tuple[str, int]:
         """``{a} op {b}``: its truth as the text that a macro would have, and where the text goes on."""
-        left, at = take_braces(inside, at)
+        left, at = self._braces(inside, at)
         start = at
         while at < len(inside) and inside[at] in OPERATOR_CHARS:
             at += 1
         op = inside[start:at]
         if op not in OPERATORS:
-            raise ConfigTrouble(f'{ANY_OPERATOR} expected at: "...{left}}}>>>{inside[start : start + 20]}"')
+            raise _Stop(f'{ANY_OPERATOR} expected at: "...{left}}}>>>{near(inside, start)}"')
         begin = at
         while at < len(inside) and inside[at].isascii() and inside[at].isalnum():
             at += 1
         suffix = inside[begin:at]
         if suffix not in ("", "level"):
-            raise ConfigTrouble(f'bad operator suffix at: "...{op}>>>{suffix}"')
+            raise _Stop(f'bad operator suffix at: "...{op}>>>{suffix}"')
         brace = opens_brace(inside, at)
         if brace < 0:
-            raise ConfigTrouble(f'"{{expression}}" expected at: "...{{{left}}} {op}>>>{inside[at : at + 20]}"')
-        right, at = take_braces(inside, brace)
-        truth = compare(self.expand(left, depth + 1), op, self.expand(right, depth + 1), suffix)
+            raise _Stop(f'"{{expression}}" expected at: "...{{{left}}} {op}>>>{near(inside, at)}"')
+        right, at = self._braces(inside, brace)
+        operands = (_Context(), _Context())
+        for text, operand in zip((left, right), operands, strict=True):
+            context.failed |= self._parse(text, operand)
+        if context.failed:
+            raise _Stop
+        if self._scanning:
+            return "", at
+        try:
+            truth = compare("".join(operands[0].result), op, "".join(operands[1].result), suffix)
+        except ConfigTrouble as trouble:
+            raise _Stop(trouble.message) from None
         return "true" if truth else "", at
 
-    def _choose(self, inside: str, at: int, value: str, depth: int) -> str:
-        """What ``?`` and ``:`` leave of the text from `at` on.
+    def _choose(self, inside: str, at: int, value: str, context: _Context) -> None:
+        """Append the value, or what ``?`` and ``:`` make of it in the text from `at` on.
 
         Without braces the rest of the text is the one result, ``?``, ``:`` and all (as before Postfix 3.0).
         """
-        result = ""
+        if at == len(inside):
+            if value and not self._scanning:
+                context.failed |= self._parse(value, context)
+            return
         if inside[at] == "?":
             chosen, at = self._operand(inside, at + 1)
-            if value:
-                result = self.expand(chosen, depth + 1)
+            if value or self._scanning:
+                context.failed |= self._parse(chosen, context)
             if at == len(inside):
-                return result
+                return
             if inside[at] != ":":
-                raise ConfigTrouble(f'":" expected at: "...{chosen}}}>>>{inside[at : at + 20]}"')
+                raise _Stop(f'":" expected at: "...{chosen}}}>>>{near(inside, at)}"')
         chosen, at = self._operand(inside, at + 1)
+        if not value or self._scanning:
+            context.failed |= self._parse(chosen, context)
         if at < len(inside):
-            raise ConfigTrouble(f'unexpected input at: "...{chosen}}}>>>{inside[at : at + 20]}"')
-        return result if value else self.expand(chosen, depth + 1)
+            raise _Stop(f'unexpected input at: "...{chosen}}}>>>{near(inside, at)}"')
+
+    def _operand(self, inside: str, at: int) -> tuple[str, int]:
+        brace = opens_brace(inside, at)
+        return self._braces(inside, brace) if brace >= 0 else (inside[at:], len(inside))
 
     @staticmethod
-    def _operand(inside: str, at: int) -> tuple[str, int]:
-        brace = opens_brace(inside, at)
-        return take_braces(inside, brace) if brace >= 0 else (inside[at:], len(inside))
+    def _braces(inside: str, at: int) -> tuple[str, int]:
+        try:
+            return take_braces(inside, at)
+        except ConfigTrouble as trouble:
+            raise _Stop(trouble.message) from None
+
+
+def near(text: str, at: int) -> str:
+    """The next twenty bytes, for a message."""
+    return text[at : at + 20].encode("utf-8", "surrogateescape")[:20].decode("utf-8", "surrogateescape")
 
 
 def expand(text: str, lookup: Lookup) -> str:
@@ -270,58 +387,27 @@ def expand(text: str, lookup: Lookup) -> str:
 
     A name without a value expands to nothing, as in Postfix.  Raises ConfigTrouble, and nothing else.
     """
-    return Expander(lookup).expand(text)
+    expander = Expander(lookup)
+    result = expander.expand(text)
+    if expander.warnings:
+        raise ExpansionTrouble(expander.warnings)
+    return result
 
 
-def names_used(text: str) -> tuple[str, ...]:
-    """The names in a text, in order, both sides of every condition looked at.  Raises ConfigTrouble.
+def scan(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names in a text, in order, both sides of every condition looked at; and what is wrong with it.
 
     mac_expand(3) with MAC_EXP_FLAG_SCAN
     """
     found: dict[str, None] = {}
-    scan(text, found, 0)
-    return tuple(found)
+    expander = Expander(lambda name: found.setdefault(name), scanning=True)
+    expander.expand(text)
+    return tuple(found), tuple(expander.warnings)
 
 
-def scan(text: str, found: dict[str, None], depth: int) -> None:
-    """Add the names in a text to `found`."""
-    if depth > DEEPEST:
-        raise ConfigTrouble(f'unreasonable macro call nesting: "{text[:100]}"')
-    if "$" not in text:
-        return
-    for is_macro, inside in split_macros(text):
-        if is_macro:
-            for operand in scan_macro(inside, found):
-                scan(operand, found, depth + 1)
-
-
-def scan_macro(inside: str, found: dict[str, None]) -> list[str]:
-    """Add the name of one macro to `found`; the texts in it that may hold further macros."""
-    operands: list[str] = []
-    at = opens_brace(inside, 0)
-    if at >= 0:
-        left, at = take_braces(inside, at)
-        at = inside.find("{", at)
-        if at < 0:
-            raise ConfigTrouble(f'"{{expression}}" expected at: "...{{{left}}}>>>"')
-        right, at = take_braces(inside, at)
-        operands += [left, right]
-    else:
-        matched = NAME.match(inside, skip_blanks(inside, 0))
-        name = matched.group() if matched else ""
-        at = matched.end() if matched else 0
-        if name in FUNCTIONS and inside.startswith("{", at):
-            argument, at = take_braces(inside, at)
-            return [argument]
-        at = skip_blanks(inside, at)
-        if at < len(inside) and inside[at] not in "?:":
-            raise ConfigTrouble(f'attribute name syntax error at: "...{inside[:at]}>>>{inside[at : at + 20]}"')
-        found[name] = None
-    while at < len(inside) and inside[at] in "?:":
-        brace = opens_brace(inside, at + 1)
-        if brace < 0:
-            operands.append(inside[at + 1 :])
-            break
-        operand, at = take_braces(inside, brace)
-        operands.append(operand)
-    return operands
+def names_used(text: str) -> tuple[str, ...]:
+    """The names in a text.  Raises ConfigTrouble."""
+    names, warnings = scan(text)
+    if warnings:
+        raise ExpansionTrouble(warnings)
+    return names

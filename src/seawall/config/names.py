@@ -7,13 +7,12 @@ name is.  postconf(1), Postfix postconf_user(3), postconf_dbms(3)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import TypeVar
 
-from seawall.config.expand import expand, names_used
+from seawall.config.expand import ExpansionTrouble, Lookup, expand, scan
 from seawall.config.main_cf import parse_main_cf
 from seawall.config.master_cf import COMMAND, SERVICE, Entry
 from seawall.config.parameter import Kind, split_words, unbrace
@@ -21,8 +20,6 @@ from seawall.config.registry import OWN_PREFIX, REGISTRY
 from seawall.config.registry.templates import OBSOLETE, PROGRAM_SUFFIXES
 from seawall.config.settings import READ_ONLY, Settings
 from seawall.config.source import ConfigTrouble
-
-Answer = TypeVar("Answer")
 
 COMMON = frozenset({"domain", "expansion_limit", "query", "result_format"})
 SQL = COMMON | {"additional_conditions", "select_field", "table", "where_field"}
@@ -127,14 +124,20 @@ class Scope:
         return f"{base}:{self.entry.name}" if self.entry else base
 
 
+class _Fatal(Exception):
+    """The text ends postconf(1)."""
+
+
 class Names:
     """The names of one configuration, each with its class; `warnings` in the order that they were found."""
 
-    def __init__(self, settings: Settings, entries: tuple[Entry, ...], *, scan: bool = True) -> None:
-        """`scan` False registers Postfix's and the services' names alone, as `postconf -d` does."""
+    def __init__(self, settings: Settings, entries: tuple[Entry, ...], *, scanning: bool = True) -> None:
+        """`scanning` False registers Postfix's and the services' names alone, as `postconf -d` does."""
         self.classes: dict[str, NameClass] = {}
         self.defaults: dict[str, str] = {}
         self.warnings: list[str] = []
+        self.fatal = ""
+        """What ends Postfix's postconf(1) before it has looked at everything."""
         self.read_only: set[str] = set()
         self._settings = settings
         self._visited: set[str] = set()
@@ -147,8 +150,11 @@ class Names:
         self._locals = tuple(Scope(entry, entry.overrides(), f"{settings.directory}/master.cf") for entry in entries)
         self._valid: tuple[set[str], ...] = tuple(set() for _ in self._locals)
         self._register_known(entries)
-        if scan:
-            self._register_used()
+        if scanning:
+            try:
+                self._register_used()
+            except _Fatal as trouble:
+                self.fatal = str(trouble)
 
     def sorted_names(self, wanted: frozenset[NameClass]) -> list[str]:
         """The names of some classes, sorted by bytes."""
@@ -215,14 +221,19 @@ class Names:
         value = scope.values.get("smtpd_restriction_classes")
         if value is None:
             return
-        for name in split_words(self._trouble_as_warning(lambda: expand(value, scope.values.get), "")):
+        title = f"dictionary {scope.entry.name if scope.entry else 'mail_dict'}: "
+        for name in split_words(self._expanded(value, scope.values.get, title)):
             if scope.entry is None:
                 self._classes_of_restrictions.add(name)
             self._flag(name, scope, is_database=False)
 
     def _scan_value(self, value: str, scope: Scope) -> None:
-        none: tuple[str, ...] = ()
-        for name in self._trouble_as_warning(lambda: names_used(value), none):
+        try:
+            names, warnings = scan(value)
+        except ConfigTrouble as trouble:
+            names, warnings = (), (trouble.message,)
+        self.warnings += warnings
+        for name in names:
             self._flag(name, scope, is_database=False)
 
     def _flag(self, name: str, scope: Scope, *, is_database: bool) -> None:
@@ -250,7 +261,7 @@ class Names:
             local = scope.values.get(name)
             return local if local is not None else self._settings.lookup(name)
 
-        return self._trouble_as_warning(lambda: expand(value, lookup), "")
+        return self._expanded(value, lookup, "")
 
     def _scan_tables(self, value: str, scope: Scope) -> None:
         """Look for ``type:name`` of database tables in a value, braces and all."""
@@ -302,9 +313,11 @@ class Names:
             if name not in DATABASE_PARAMETERS[kind]:
                 self.warnings.append(f"{spec}: unused parameter: {name}={value.text}")
 
-    def _trouble_as_warning(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
+    def _expanded(self, value: str, lookup: Lookup, title: str) -> str:
         try:
-            return ask()
+            return expand(value, lookup)
+        except ExpansionTrouble as trouble:
+            self.warnings += trouble.warnings
+            raise _Fatal(f"{title}macro processing error") from None
         except ConfigTrouble as trouble:
-            self.warnings.append(trouble.message)
-            return otherwise
+            raise _Fatal(trouble.message) from None

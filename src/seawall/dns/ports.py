@@ -74,13 +74,18 @@ class SharedPort(Generic[Q]):
         number = numbers.next()
         while number in self._asked:
             number = numbers.next()
-        self._socket.send(number.to_bytes(2, "big") + data)
+        self.ask_again(number, data)
         self._asked[number] = question
         return number
 
     def ask_again(self, number: int, data: bytes) -> None:
         """Send it once more under its id.  Raises OSError."""
-        self._socket.send(number.to_bytes(2, "big") + data)
+        try:
+            self._socket.send(number.to_bytes(2, "big") + data)
+        except OSError as error:
+            # what send() reports befell an earlier datagram, and it is reported but once.  udp(7)
+            self._loop.call_soon(self._fail_all, error.strerror or "no answer")
+            raise
 
     def forget(self, number: int, question: Q) -> None:
         """It is answered or given up."""
@@ -99,11 +104,14 @@ class SharedPort(Generic[Q]):
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                asked, self._asked = self._asked, {}
-                for question in asked.values():
-                    self._failed(question, error.strerror or "no answer")
+                self._fail_all(error.strerror or "no answer")
                 return
             number = int.from_bytes(data[:2], "big") if len(data) >= 2 else -1
             known = self._asked.get(number)
             if known is not None:
                 self._heard(known, number, data)
+
+    def _fail_all(self, text: str) -> None:
+        asked, self._asked = self._asked, {}
+        for question in asked.values():
+            self._failed(question, text)

@@ -17,8 +17,8 @@ PROBE = ("", "probe")
 class NameServer:
     """One server, and whether it is worth waiting for.
 
-    Questions that waited in vain, with no word from it meanwhile, are told to the breaker; any answer takes that back.
-    A server that just has nothing to say of some names is therefore not given up.
+    A question that waited in vain, with no word from it meanwhile, is told to the breaker; any answer takes that back.
+    Once is enough, as a probe must stay unanswered too: a server that just has nothing to say of some names answers that.
     """
 
     __slots__ = ("address", "breaker", "heard", "is_dead", "is_here", "is_suspect", "ports", "timer")
@@ -29,7 +29,7 @@ class NameServer:
         self.ports: list[SharedPort[Question]] = []
         self.heard = 0
         """Answers so far."""
-        self.breaker = Breaker()
+        self.breaker = Breaker(failures=1)
         self.is_suspect = False
         """True from the first question in vain to the next answer."""
         self.is_dead = False

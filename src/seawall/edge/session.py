@@ -36,7 +36,7 @@ IN_DATA = "DATA content"
 IN_BDAT = "BDAT content"
 END_OF_MESSAGE = "END-OF-MESSAGE"
 TURN = 64
-"""Events that one session may have before the others get their turn: some 2 ms of work (docs/design.md section 3)."""
+"""Events that one session may have before the others get their turn: some 2 ms of work (docs/design.md, "Processes")."""
 TIMEOUT, TOO_MANY_ERRORS = "timeout", "too many errors"
 LIMITED = frozenset(verb.name for verb in VERBS.values() if verb.is_limited)
 PLACES: Mapping[str, int] = MappingProxyType({name: place for place, name in enumerate((*VERBS, UNKNOWN))})

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from seawall.dns.answers import Found, NoData, NoSuchName, TryAgain
+from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.evaluate import Ask, Item
 from seawall.policy.policy_service import PolicyAnswer
@@ -194,7 +195,9 @@ def verdict_in_words(what: Verdict | TableTrouble) -> str:
         return "no opinion"
     said = SAYINGS[what.act]
     if what.reply is not None:
-        return f"{said}: {what.reply.line()}"
+        reply = what.reply  # its class follows the code when it is said: evaluate._sound()
+        status = f"{reply.code // 100}{reply.status[1:]}" if reply.status else ""
+        return f"{said}: {Reply(reply.code, status, reply.text).line()}"
     return "hangs up" if what.hangs_up else said
 
 

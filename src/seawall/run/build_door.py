@@ -26,6 +26,7 @@ from seawall.run import messages as m
 from seawall.run.build import Common
 from seawall.run.listeners import split_service
 from seawall.run.site import OWN
+from seawall.tls import TlsTrouble, server_context
 
 WRITE_BEHIND = 1.0
 """Seconds between two looks at what has changed; ours."""
@@ -55,6 +56,7 @@ class Doors:
     def __init__(self, common: Common) -> None:
         self._common = common
         self._rules: dict[int, DoorRules] = {}
+        self._tls: dict[int, ssl.SSLContext] = {}
         self._doors: list[Door] = []
         self._scores: Scores | None = None
         self._patience: Patience | None = None
@@ -67,7 +69,16 @@ class Doors:
         settings = service.settings(common.settings)
         if wants_door(service, settings):
             workers = common.given.start.workers
-            self._rules[position] = compile_rules(settings, common.tables, self._warn, workers=workers)
+            rules = self._rules[position] = compile_rules(settings, common.tables, self._warn, workers=workers)
+            if rules.talk.offers_tls:
+                self._read_keys(position, settings, mandatory=rules.talk.requires_tls)
+
+    def _read_keys(self, position: int, settings: Settings, *, mandatory: bool) -> None:
+        """Without a usable certificate STARTTLS is answered by 454."""
+        try:
+            self._tls[position] = server_context(settings, mandatory=mandatory)
+        except TlsTrouble as trouble:
+            self._warn(str(trouble))
 
     def _warn(self, text: str) -> None:
         self._common.warn("postscreen", text)
@@ -97,9 +108,7 @@ class Doors:
         for rows in read_passed(store_path(self._common.settings)):
             passed.load(rows)
 
-    def open(
-        self, position: int, session: Callable[[], Guest], tls: ssl.SSLContext | None, *, knows_logins: bool
-    ) -> Door | None:
+    def open(self, position: int, session: Callable[[], Guest], *, knows_logins: bool) -> Door | None:
         """The door of a service; None where it has none."""
         rules, patience, scores = self._rules.get(position), self._patience, self._scores
         if rules is None or patience is None or scores is None:
@@ -113,7 +122,7 @@ class Doors:
             patience,
             scores,
             self._passed if rules.remembers else None,
-            tls=tls,
+            tls=self._tls.get(position),
             knows_logins=knows_logins,
         )
         self._doors.append(door)
@@ -146,9 +155,14 @@ class Doors:
             for so_far in passed.clean(enabled, before, AT_ONCE):
                 counts = so_far
                 await asyncio.sleep(0)
-            name = settings.text("postscreen_cache_map")
-            common.journal.write(CacheCleaned(at=common.clock.now(), name=name, retained=counts[0], dropped=counts[1]))
+            if any(counts):
+                self._tell_cleaned(*counts)
             await asyncio.sleep(interval)
+
+    def _tell_cleaned(self, retained: int, dropped: int) -> None:
+        common = self._common
+        name = common.settings.text("postscreen_cache_map")
+        common.journal.write(CacheCleaned(at=common.clock.now(), name=name, retained=retained, dropped=dropped))
 
     def drain(self) -> None:
         """Let everybody go who is being screened."""

@@ -227,8 +227,7 @@ class WorkerPart(PartBase):
         def session() -> Session:
             return (stressed if len(sessions) >= served.crowded else plain).session()
 
-        tls = served.plain.profile.tls
-        door = self._doors.open(served.position, session, tls, knows_logins=served.login is not None)
+        door = self._doors.open(served.position, session, knows_logins=served.login is not None)
         self._factories[served.position] = session if door is None else door.stranger
 
     async def _listen(self, info: m.ListenerInfo, listener: socket.socket) -> asyncio.Server:

@@ -22,8 +22,8 @@ from seawall.policy.greylisting import Greylister
 from seawall.run import messages as m
 from seawall.run.channel import Channel
 
-PATIENCE = 1.0
-"""Seconds that the watcher may take; ours.  It answers in well under a millisecond, between two commits."""
+PATIENCE = 2.0
+"""Seconds that the watcher may take; ours.  It answers in well under a millisecond, but for the moments of a slow disk."""
 MOST_QUESTIONS = 200
 """Questions under way at one time; further strangers are simply new.  Ours."""
 FLUSH = 0.5
@@ -53,6 +53,7 @@ class WorkerGreylist:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         warn: Callable[[str], None],
+        patience: float = PATIENCE,
     ) -> None:
         self._rules = rules
         self._path = path
@@ -60,6 +61,7 @@ class WorkerGreylist:
         self._now = now
         self._monotonic = monotonic
         self._warn = warn
+        self._patience = patience
         self._waiting: dict[int, asyncio.Future[tuple[Elder, ...]]] = {}
         self._number = 0
         self._breaker = Breaker()
@@ -107,7 +109,7 @@ class WorkerGreylist:
         try:
             if not self._link.tell(m.GreylistQuestion(number, pair)):
                 return ()
-            found = await asyncio.wait_for(future, PATIENCE)
+            found = await asyncio.wait_for(future, self._patience)
         except TimeoutError:
             self._breaker.failed(self._monotonic(), refused=False)
             return ()

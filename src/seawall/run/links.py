@@ -363,6 +363,11 @@ class WatcherLink:
             os.close(descriptor)
         self.heard(message)
 
+    def close(self) -> None:
+        """Tell nothing more."""
+        if self._channel is not None:
+            self._channel.close()
+
     def tell(self, message: m.LinkMessage) -> bool:
         """Pass something else on, in one packet; False where it cannot be taken now."""
         channel = self._channel

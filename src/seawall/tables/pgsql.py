@@ -8,8 +8,10 @@ text as Postfix does it.  The client's encoding is UTF-8, as from Postfix 3.8 on
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +36,8 @@ _GOING = (
 )
 _FORGOTTEN = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """What a pooler between us says that gives each question another server connection."""
+LONGEST_READY = 300.0
+"""Seconds after which a query is made ready anew, ours: PostgreSQL keeps the types that its columns had."""
 _COMMAND = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^;'\"])+;?")
 _WORDS = re.compile(r"[A-Za-z0-9_\"&]\Z")
 
@@ -97,6 +101,15 @@ def _is_plain(text: str) -> bool:
     return not re.search(r"(\$\d|')\s*(\$\d|')", text) and '"' not in text
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A query as a connection knows it by name; None where its keys go into the text.  Until then (monotonic)."""
+
+    prepared: asyncpg.PreparedStatement | None
+    places: tuple[Template, ...]
+    until: float
+
+
 class PgConnection:
     """One connection, with what it has prepared."""
 
@@ -104,20 +117,22 @@ class PgConnection:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
-        self._prepared: dict[Template, tuple[asyncpg.PreparedStatement, Prepared] | None] = {}
+        self._prepared: dict[Template, Ready] = {}
+        self._made = 0
 
     async def ask(self, statement: Statement) -> Rows:
         """The rows, as text."""
         template = statement.template
         try:
-            ready = self._prepared[template] if template in self._prepared else await self._make_ready(template)
-            if ready is None:
+            ready = self._prepared.get(template)
+            if ready is None or ready.until < time.monotonic():
+                ready = await self._make_ready(template)
+            if ready.prepared is None:
                 return await self._ask_with_key_in_text(statement)
-            prepared, places = ready
             try:
-                rows = await prepared.fetch(*[fill(place, statement.key) for place in places.places])
+                rows = await ready.prepared.fetch(*[fill(place, statement.key) for place in ready.places])
             except _FORGOTTEN:
-                self._prepared[template] = None
+                self._prepared[template] = Ready(None, (), ready.until)
                 return await self._ask_with_key_in_text(statement)
             except (asyncpg.InvalidCachedStatementError, asyncpg.FeatureNotSupportedError):
                 del self._prepared[template]  # somebody changed the table
@@ -132,25 +147,27 @@ class PgConnection:
         except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             raise Unreachable(_one_line(error), refused=True) from None
 
-    async def _make_ready(self, template: Template) -> tuple[asyncpg.PreparedStatement, Prepared] | None:
+    async def _make_ready(self, template: Template) -> Ready:
         ready = self._prepared[template] = await self._prepare(template)
         return ready
 
-    async def _prepare(self, template: Template) -> tuple[asyncpg.PreparedStatement, Prepared] | None:
-        """The query made ready; None where that cannot be done."""
+    async def _prepare(self, template: Template) -> Ready:
+        """The query made ready, under a name that the same query alone has: a pooler may show it to others."""
+        until = time.monotonic() + LONGEST_READY
+        unready = Ready(None, (), until)
         places = arguments_of(template)
         if places is None:
-            return None
+            return unready
         try:
-            prepared = await self._connection.prepare(places.text)
+            prepared = await self._connection.prepare(places.text, name="")
             if any(each.name not in _TEXTS for each in prepared.get_parameters()):
-                return None
-            cast = _with_texts(places.text, prepared.get_attributes())
-            if cast is not None:
-                prepared = await self._connection.prepare(cast)
+                return unready
+            text = _with_texts(places.text, prepared.get_attributes()) or places.text
+            self._made += 1
+            name = f"seawall_{hashlib.sha256(text.encode()).hexdigest()[:24]}_{os.getpid()}_{self._made}"
+            return Ready(await self._connection.prepare(text, name=name), places.places, until)
         except asyncpg.PostgresError:
-            return None  # what is wrong is said of the query as Postfix sends it
-        return prepared, places
+            return unready  # what is wrong is said of the query as Postfix sends it
 
     async def _ask_with_key_in_text(self, statement: Statement) -> Rows:
         connection = self._connection

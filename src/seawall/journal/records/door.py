@@ -145,13 +145,15 @@ class HungUp(DoorRecord, frozen=True, tag=True, kw_only=True):
 
 
 class TurnedAway(DoorRecord, frozen=True, tag=True, kw_only=True):
-    """A client is not even screened; `why` is ``too many connections`` or ``all screening ports busy``."""
+    """A client is not even screened: it has too many connections, or (`is_full`) there are too many clients."""
 
-    why: str
+    is_full: bool
 
     def text(self) -> str:
-        """``NOQUEUE: reject: CONNECT from [address]:port: too many connections``."""
-        return f"NOQUEUE: reject: CONNECT from {self.client}: {self.why}"
+        """``NOQUEUE: reject: CONNECT from [address]:port: too many connections``.  postscreen(8) words the other so."""
+        if self.is_full:
+            return f"reject: connect from {self.client}: all screening ports busy"
+        return f"NOQUEUE: reject: CONNECT from {self.client}: too many connections"
 
 
 class RecipientRefused(DoorRecord, frozen=True, tag=True, kw_only=True):
