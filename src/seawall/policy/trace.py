@@ -17,6 +17,7 @@ from seawall.dns.answers import Found, NoData, NoSuchName, TryAgain
 from seawall.mail.reply import Reply
 from seawall.policy.attempt import Attempt
 from seawall.policy.evaluate import Ask, Item
+from seawall.policy.greylist import Met
 from seawall.policy.policy_service import PolicyAnswer
 from seawall.policy.stages import Stage
 from seawall.policy.verdict import DUNNO, Act, Verdict
@@ -220,6 +221,8 @@ def in_words(answer: object) -> str:
             return answer.trouble or ("listed" if answer.listed else answer.text)
         case PolicyAnswer():
             return answer.action if answer.action is not None else "no answer"
+        case Met():
+            return f"{answer.standing.value}, waited {answer.waited:.0f} s"
         case bool():
             return "yes" if answer else "no"
         case None:

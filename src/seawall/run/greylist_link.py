@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from seawall.breaker import Breaker
-from seawall.policy.greylist import SECRET, Elder, Greylist, NetworkRow, Rules, TripletRow
+from seawall.journal.store import read_arrivals
+from seawall.policy.greylist import SECRET, Elder, Greylist, NetworkRow, Rules, TripletRow, networks_seen
 from seawall.policy.greylist_store import GreylistStore
 from seawall.policy.greylisting import Greylister
 from seawall.run import messages as m
@@ -32,6 +33,9 @@ IN_A_PACKET = 500
 SWEPT = 64
 """Buckets looked through at each flush: all of two million triplets in some four minutes, a bucket in some 20 µs."""
 FORGET_AT_ONCE = 5000
+JOURNAL = "journal.sqlite"
+MOST_ARRIVALS = 200_000
+"""Of the journal's, that a new store learns from: read in a second or so."""
 
 
 class Tells(Protocol):
@@ -76,13 +80,19 @@ class WorkerGreylist:
     def _load(self) -> None:
         try:
             os.umask(0o077)
-            store = GreylistStore(self._path)
+            store = GreylistStore(self._path, self._seed)
             with contextlib.closing(store):
                 greylist = Greylist(self._rules, store.secret)
                 store.load(greylist, self._now())
             self.greylister.greylist = greylist
         except (sqlite3.Error, OSError) as trouble:
             self._warn(f"greylist {self._path}: {trouble}; what is learnt is kept in memory only")
+
+    def _seed(self, secret: bytes) -> list[NetworkRow]:
+        """The networks of which the journal says that they sent mail before: the first start finds friends."""
+        now = self._now()
+        arrivals = read_arrivals(self._path.with_name(JOURNAL), now - self._rules.keep, MOST_ARRIVALS)
+        return networks_seen(Greylist(self._rules, secret), arrivals)
 
     def heard(self, message: m.LinkMessage) -> None:
         """An answer, where it is one."""
@@ -109,14 +119,14 @@ class WorkerGreylist:
         try:
             if not self._link.tell(m.GreylistQuestion(number, pair)):
                 return ()
-            found = await asyncio.wait_for(future, self._patience)
-        except TimeoutError:
-            self._breaker.failed(self._monotonic(), refused=False)
-            return ()
+            done, _ = await asyncio.wait({future}, timeout=self._patience)
         finally:
             self._waiting.pop(number, None)
+        if not done:
+            self._breaker.failed(self._monotonic(), refused=False)
+            return ()
         self._breaker.answered(self._monotonic())
-        return found
+        return future.result()
 
     def _flush_and_again(self) -> None:
         self.flush()
