@@ -83,6 +83,29 @@ def read_rows(path: Path, *, program: str = "", session: int | None = None, queu
         database.close()
 
 
+def read_arrivals(path: Path, since: float, most: int) -> list[tuple[float, str]]:
+    """(when, client's address) of mail that was taken, the newest `most` of them, in order of time.
+
+    Nothing where there is no store of our format.
+    """
+    if not path.exists():
+        return []
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            if database.execute("SELECT format FROM meta").fetchone() != (FORMAT,):
+                return []
+            text = (
+                "SELECT at, json_extract(record, '$.address') FROM records"
+                " WHERE kind = 'Opened' AND at >= ? ORDER BY at DESC LIMIT ?"
+            )
+            return [(at, str(address)) for at, address in database.execute(text, (since, most))][::-1]
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return []
+
+
 class Store:
     """One writer, many readers.  Raises sqlite3.Error where the disk fails: the journal may be lost, mail may not."""
 
