@@ -52,7 +52,7 @@ bench: $(VENV)/dev.stamp peers
 
 faults: $(VENV)/dev.stamp peers
 	$(BIN)/python -m bench.faults
-	$(BIN)/python -m bench.faults_sql
+	$(BIN)/python -m bench.faults_parts
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.docs

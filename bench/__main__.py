@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import dns, policy, remote_tables, verdicts
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVERS = ("postfix", "seawall")
 Found = dict[str, Any]
@@ -30,7 +32,7 @@ class Row:
     def line(self) -> str:
         """Aligned for a terminal."""
         better = self.seawall / self.postfix if self.more_is_better else self.postfix / self.seawall
-        return f"  {self.what:<72}{_number(self.postfix):>12}{_number(self.seawall):>12} {self.unit:<12}{better:6.1f} x"
+        return f"  {self.what:<92}{_number(self.postfix):>12}{_number(self.seawall):>12} {self.unit:<12}{better:6.1f} x"
 
 
 def _number(value: float) -> str:
@@ -80,7 +82,7 @@ def measure(server: str, what: str, count: int) -> Found:
 def _per_second(what: str, found: dict[str, Found], generator: bool = True) -> list[str]:
     def wall(server: str) -> float:
         each = found[server]
-        return float(each["done"]) / float(each.get("until_all_lie_there", each["wall"]))
+        return float(each["done"]) / float(each["until_all_lie_there" if "until_all_lie_there" in each else "wall"])
 
     def per_cpu(server: str) -> float:
         return float(found[server]["done"]) / float(found[server]["server_cpu"])
@@ -120,6 +122,35 @@ def messages(scale: float) -> list[str]:
     return _per_second("messages of 4 KiB in a Maildir", _both("messages", int(5_000 * scale)))
 
 
+def judged(scale: float) -> list[str]:
+    """Recipients judged, both configurations; then our judge alone."""
+    lines = []
+    for kind in verdicts.KINDS:
+        found = verdicts.measure(kind, max(40, int(1_000 * scale)))
+        lines += _per_second(f"verdicts, {kind.shown}", found)
+        if kind.letter == "b" and kind.remote:
+            others = ", ".join(
+                f"{server} {float(found[server]['policy_cpu']):.1f} s and {float(found[server]['postgres_cpu']):.1f} s"
+                for server in SERVERS
+            )
+            lines.append(f"    (CPU of the policy service and of PostgreSQL, not counted above: {others})")
+    with tempfile.TemporaryDirectory() as directory:
+        alone = policy.a_second(Path(directory))
+    return [*lines, *(f"  {what:<92}{'':>12}{_number(each):>12}" for what, each in alone)]
+
+
+def names(scale: float) -> list[str]:
+    """Questions to a name server on this host."""
+    found = dns.measure(max(400, int(dns.QUESTIONS * scale)))
+    return [Row(what, theirs, ours).line() for what, theirs, ours in found]
+
+
+def tables(scale: float) -> list[str]:
+    """Questions to PostgreSQL."""
+    found = remote_tables.measure(max(320, int(remote_tables.COUNT * scale)))
+    return [Row(what, theirs, ours).line() for what, theirs, ours in found]
+
+
 def idle(scale: float) -> list[str]:
     """Memory of idle connections.  A Postfix connection is a process, and its limit here is 200 of them."""
     ours, theirs = measure("seawall", "idle", int(10_000 * scale)), measure("postfix", "idle", 150)
@@ -136,7 +167,14 @@ def idle(scale: float) -> list[str]:
     return [row.line(), held, start.line()]
 
 
-MEASURES = {"refusals": refusals, "messages": messages, "idle": idle}
+MEASURES = {
+    "refusals": refusals,
+    "messages": messages,
+    "idle": idle,
+    "verdicts": judged,
+    "dns": names,
+    "tables": tables,
+}
 
 
 def main() -> int:
@@ -145,7 +183,7 @@ def main() -> int:
     parser.add_argument("what", nargs="*", choices=[*MEASURES, []], default=[], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the usual work, for a quick look")
     given = parser.parse_args()
-    print(f"  {'':<72}{'Postfix':>12}{'Seawall':>12} {'':<12}better")
+    print(f"  {'':<92}{'Postfix':>12}{'Seawall':>12} {'':<12}better")
     for name in given.what or MEASURES:
         for line in MEASURES[name](given.scale):
             print(line, flush=True)

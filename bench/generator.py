@@ -195,9 +195,21 @@ def delivery(recipient: str, size: int) -> tuple[bytes, ...]:
     )
 
 
+VERDICTS = 20
+USERS = ("alice", "bob", "carol", "dave")
+
+
+def verdicts(recipient: str, size: int) -> tuple[bytes, ...]:
+    """Many recipients of one domain in one packet, every other one of them a user; no message."""
+    domain = recipient.rpartition("@")[2]
+    names = [USERS[at // 2 % len(USERS)] if at % 2 else f"nobody{at}" for at in range(VERDICTS)]
+    return (HELLO, MAIL, "".join(f"RCPT TO:<{name}@{domain}>\r\n" for name in names).encode(), b"QUIT\r\n")
+
+
 KINDS = {
     "refusal": (refusal, (1, 1, 1, 1)),
     "pipelined": (pipelined, (1, 3)),
+    "verdicts": (verdicts, (1, 1, VERDICTS, 1)),
     "delivery": (delivery, (1, 1, 1, 1, 1, 1)),
 }
 """By kind: what makes a session's steps, and how many replies answer each."""

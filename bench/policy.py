@@ -10,7 +10,8 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from seawall.clock import SystemClock
@@ -149,6 +150,14 @@ def message(cleanup: Cleanup, content: bytes) -> None:
     reply = result_now(reception.finish())
     if reply.code != 250:
         raise SystemExit(reply.line())
+
+
+def a_second(root: Path) -> Iterator[tuple[str, float]]:
+    """Verdicts a CPU second of the judge alone: a session from connection to RCPT each."""
+    judge = Parts(root).judge
+    for what, recipient in (("refused", "no-such-user@cape.com"), ("accepted", "list@cape.com")):
+        cost = best(partial(session, judge, "bob@good.example", recipient))
+        yield f"our judge alone, configuration A, {what}, per CPU second", 1e6 / cost
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from seawall.eager import now_or_later, result_now, run_eagerly
+from seawall.eager import now_or_later, result_now, run_eagerly, within
 
 
 async def add(left: int, right: int) -> int:
@@ -94,3 +94,21 @@ async def test_an_answer_comes_now_or_as_what_is_left_to_wait_for() -> None:
     future.set_result(2)
     assert not isinstance(answer, int)
     assert await answer == 42
+
+
+async def test_a_time_limit_needs_no_task() -> None:
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    heard: list[object] = []
+
+    async def work() -> None:
+        try:
+            heard.append(await within(future, 0.01))
+        except TimeoutError:
+            heard.append("too late")
+
+    task = run_eagerly(work(), lambda _: None)
+    assert task is not None
+    await task
+    assert heard == ["too late"]
+    assert future.cancelled()
+    assert await within(add(1, 2), 1) == 3

@@ -59,3 +59,58 @@ def test_thousands_share_one_timer() -> None:
     for number in range(5000):
         patience.watch(Waiting(timer.now + 300 + number % 7))
     assert len(timer.calls) == 1
+
+
+def test_many_whose_moment_has_come_are_looked_at_in_several_turns() -> None:
+    timer = Timer()
+    patience = timer.patience()
+    everybody = [Waiting(timer.now + 2) for _ in range(100)]
+    for each in everybody:
+        patience.watch(each)
+    timer.advance(2)
+    timer.calls.sort(key=lambda call: call[0])
+    turns = 0
+    while not all(each.ran_out for each in everybody):
+        at, turn = timer.calls.pop(0)
+        timer.now = max(timer.now, at)
+        before = sum(each.ran_out for each in everybody)
+        assert callable(turn)
+        turn()
+        assert sum(each.ran_out for each in everybody) - before <= 32
+        turns += 1
+    assert turns >= 4
+    assert all(each.ran_out == 1 for each in everybody)
+
+
+def test_who_is_forgotten_while_others_are_looked_at_is_left_alone() -> None:
+    timer = Timer()
+    patience = timer.patience()
+    last = Waiting(timer.now + 1)
+
+    class Jealous(Waiting):
+        def run_out(self) -> None:
+            super().run_out()
+            if not last.ran_out:
+                patience.forget(last)
+
+    first = Jealous(timer.now + 1)
+    for each in (first, last):
+        patience.watch(each)
+    timer.advance(5)
+    assert first.ran_out == 1
+    assert first.ran_out + last.ran_out in (1, 2)
+
+
+def test_who_is_watched_anew_has_his_new_time() -> None:
+    timer = Timer()
+    patience = timer.patience()
+    one = Waiting(timer.now + 2)
+    patience.watch(one)
+    timer.advance(1)
+    patience.forget(one)
+    one.deadline = timer.now + 10
+    patience.watch(one)
+    timer.advance(9)
+    assert one.ran_out == 0
+    timer.advance(3)
+    assert one.ran_out == 1

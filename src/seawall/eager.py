@@ -73,6 +73,21 @@ def now_or_later(coroutine: Coroutine[Any, Any, T]) -> T | Awaitable[T]:
     return _Rest(coroutine, waiting_for)
 
 
+async def within(work: Awaitable[T], seconds: float) -> T:
+    """The result of `work`.  Raises TimeoutError after `seconds`, and then it is cancelled.
+
+    asyncio.wait_for for code that runs here: from Python 3.12 on that one asks for the current task.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise TimeoutError
+        return task.result()
+    finally:
+        task.cancel()  # nothing, where it is done
+
+
 def result_now(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that must not wait; RuntimeError where it does.  For tools and tests with local parts."""
     try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
+import uvloop
 
 from seawall.dns.answers import Answer, Found, NoData, NoSuchName, TryAgain
 from seawall.dns.resolv_conf import ResolverSettings
@@ -163,3 +165,39 @@ async def test_ten_thousand_who_wait_for_a_turn_hear_of_a_death() -> None:
         answers = await asyncio.wait_for(asyncio.gather(*waits), 20)
 
     assert all(isinstance(answer, TryAgain) for answer in answers)
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_was_not_there_is_heard_when_it_is(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A refusal by the kernel must not be the last that is heard of a socket, nor be taken from another question."""
+
+    async def journey() -> None:
+        server = FakeServer(Moody())
+        async with server:
+            address = ("127.0.0.1", server.port)
+        resolver = Resolver(ResolverSettings((address,), timeout=30))
+        loop = asyncio.get_running_loop()
+        for number in range(3):
+            waits = [asyncio.create_task(heard(resolver, f"n{number}-{each}.example")) for each in range(20)]
+            answers = await asyncio.wait_for(asyncio.gather(*waits), 10)
+            assert all(isinstance(answer, TryAgain) for answer in answers)
+        again, _ = await loop.create_datagram_endpoint(lambda: Answering(), local_addr=address)
+        try:
+            assert isinstance(await asyncio.wait_for(heard(resolver, "a.example"), 10), Found)
+        finally:
+            again.close()
+            resolver.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(journey())
+
+
+class Answering(asyncio.DatagramProtocol):
+    """The server on its return."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        for reply in Moody()(data, False):
+            self._transport.sendto(reply, addr)

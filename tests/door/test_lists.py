@@ -92,6 +92,20 @@ def test_the_time_a_good_score_holds_is_bounded() -> None:
         assert world.heard == [(0, "", kept)]
 
 
+def test_a_score_holds_as_long_as_the_answers_that_made_it() -> None:
+    """Seen at postscreen(8): answers against the client count where the score is above 0, those for it elsewhere."""
+    for (bad, good), kept in {((700, None), 700), ((900, 400), 400), ((None, 300), 100)}:
+        world = World("bl.example wl.example*-2")
+        world.ask()
+        for name, ttl in (("bl", bad), ("wl", good)):
+            query = f"9.2.0.192.{name}.example"
+            if ttl is None:
+                world.lists.say(query, ttl=100 if name == "bl" else 5000)
+            else:
+                world.lists.say(query, "127.0.0.2", ttl=ttl)
+        assert world.heard[0][2] == kept
+
+
 def test_a_list_in_trouble_weighs_nothing_and_is_named() -> None:
     world = World("a.example b.example")
     world.ask()

@@ -37,6 +37,7 @@ class Echo(asyncio.Protocol):
 
     screened: Callable[[Attempt], Reply] | None = None
     watch: Callable[[bytes], bool] | None = None
+    ends: Any = None
     withheld = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -205,17 +206,24 @@ async def test_a_dialogue_ends_where_lists_say_so() -> None:
 async def test_who_may_log_in_gets_his_session_and_what_is_against_him() -> None:
     more = (
         "postscreen_dnsbl_sites = bl.example\npostscreen_dnsbl_action = drop\npostscreen_greet_banner =\n"
-        "process_name = smtpd\n# logins = yes\n"
+        "process_name = smtpd\n# logins = yes\npostscreen_upstream_proxy_protocol = haproxy\n"
     )
-    async with client(more) as (house, reader, _):
+    async with client(more) as (house, reader, writer):
+        writer.write(b"PROXY TCP4 198.51.100.7 192.0.2.9 1234 25\r\n")
         while not house.dns.coming:
             await asyncio.sleep(0)
         house.dns.answer()
         assert await line(reader) == b"220 session\r\n"
         (session,) = house.sessions
         assert session.screened is not None
-        reply = session.screened(Attempt("127.0.0.1", sender="a@b", recipient="c@d"))
-        assert reply == Reply(521, "5.7.1", "Service unavailable; client [127.0.0.1] blocked using bl.example")
+        reply = session.screened(Attempt("198.51.100.7", sender="a@b", recipient="c@d"))
+        assert reply == Reply(521, "5.7.1", "Service unavailable; client [198.51.100.7] blocked using bl.example")
+
+
+async def test_nobody_is_a_stranger_on_this_host() -> None:
+    async with client("process_name = smtpd\n") as (house, reader, _):
+        assert await line(reader) == b"220 session\r\n"
+        assert not house.said
 
 
 async def test_a_farewell_is_said_to_who_waits() -> None:
@@ -224,3 +232,38 @@ async def test_a_farewell_is_said_to_who_waits() -> None:
         house.door.drain()
         assert await line(reader) == b"421 4.3.2 mx.example Service shutting down\r\n"
         assert await line(reader) == b""
+
+
+PROXIED = "postscreen_upstream_proxy_protocol = haproxy\npostscreen_upstream_proxy_timeout = 1s\n"
+
+
+async def test_a_proxy_names_the_client() -> None:
+    async with client(PROXIED) as (house, reader, writer):
+        writer.write(b"PROXY TCP4 198.51.100.7 192.0.2.9 ")
+        await asyncio.sleep(0)
+        writer.write(b"1234 25\r\n")
+        assert (await line(reader))[:4] == b"220-"
+        assert await line(reader) == b"220 session\r\n"
+        texts = [record.text() for record in house.journal.records]
+        assert texts == ["CONNECT from [198.51.100.7]:1234 to [192.0.2.9]:25", "PASS NEW [198.51.100.7]:1234"]
+        assert house.sessions[0].ends == (("198.51.100.7", "1234"), ("192.0.2.9", "25"))
+
+
+async def test_what_follows_the_proxys_header_is_the_client_talking_early() -> None:
+    async with client(PROXIED) as (house, reader, writer):
+        writer.write(b"PROXY TCP4 198.51.100.7 192.0.2.9 1234 25\r\nEHLO x\r\n")
+        assert (await line(reader))[:4] == b"220-"
+        assert await line(reader) == b"220 session\r\n"
+        assert await line(reader) == b"heard EHLO x\r\n"
+        assert house.said == ["Knocked", "SpokeEarly"]
+
+
+@pytest.mark.parametrize(
+    ("data", "trouble"), [(b"HELLO\r\n", "short protocol header: HELLO\\r\\n"), (b"PRO", "time limit exceeded")]
+)
+async def test_a_proxy_that_does_not_name_the_client_is_not_served(data: bytes, trouble: str) -> None:
+    async with client(PROXIED) as (house, reader, writer):
+        writer.write(data)
+        assert await line(reader) == b"421 4.3.2 No system resources\r\n"
+        assert await line(reader) == b""
+        assert [record.text() for record in house.journal.records] == [f"warning: haproxy read: {trouble}"]

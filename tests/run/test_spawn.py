@@ -254,7 +254,7 @@ def test_a_service_without_root_in_its_third_column_is_refused() -> None:
 
 
 def test_services_that_nobody_serves_are_named_at_the_start() -> None:
-    strange = "strange unix - n n - 1 oddd\nchat inet n - n - - showq\nbehind pass - - n - - smtpd\n"
+    strange = "strange unix - n n - 1 oddd\nchat inet n - n - - showq\nbehind unix - - n - - smtpd\n"
     with site("", strange.replace("chat", "127.0.0.1:1")) as made:
         made.start()
         lines = len((made.etc / "master.cf").read_text().splitlines())
@@ -264,7 +264,8 @@ def test_services_that_nobody_serves_are_named_at_the_start() -> None:
         )
         made.said(f"{place} {lines - 1}: showq (127.0.0.1:1/inet) is ignored: nobody answers on this port")
         made.said(
-            f"{place} {lines}: smtpd (behind/pass) is ignored: nobody answers there: smtpd is served on ports only"
+            f"{place} {lines}: smtpd (behind/unix) is ignored: "
+            "nobody answers there: smtpd and postscreen are served on ports only"
         )
 
 

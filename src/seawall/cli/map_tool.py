@@ -222,6 +222,8 @@ class Session:
 
     def check_writable(self, kind: str, name: str) -> None:
         """Fatal for a table that can only be read."""
+        if not name:
+            self.open(f"{kind}:{name}")
         if kind in FORMATS:
             return
         table = self.open(f"{kind}:{name}")

@@ -6,7 +6,8 @@ Options, output, warnings and exit codes are Postfix's: an error says ``postconf
 
 from __future__ import annotations
 
-import getopt
+import contextlib
+import io
 import os
 import ssl
 import sys
@@ -43,18 +44,17 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--help"]:
         sys.stdout.write(USAGE)
         return 0
+    shown = io.StringIO()
     try:
-        run(parse_options(arguments, os.environ))
-    except getopt.GetoptError as trouble:
-        sys.stderr.write(f"postconf: {trouble.msg}\n{USAGE}")
-        return 1
+        with contextlib.redirect_stdout(shown):  # Postfix prints nothing before a fatal error
+            run(parse_options(arguments, os.environ))
+        sys.stdout.write(shown.getvalue())
     except ExpansionTrouble as trouble:
         for warning in trouble.warnings:
             warn(warning)
         say("fatal: macro processing error")
         return 1
     except (Fatal, ConfigTrouble) as trouble:
-        sys.stdout.flush()
         say(f"fatal: {trouble}")
         return 1
     return 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from seawall.cli.postconf_options import Fatal, Mode, Options, warn
 from seawall.cli.postconf_print import lay_out_entry
-from seawall.cli.postconf_show import ANY, check_field, parse_request
+from seawall.cli.postconf_show import ANY, check_field, parse_request, remark
 from seawall.config.main_cf import read_text
 from seawall.config.master_cf import (
     COMMAND,
@@ -45,7 +45,7 @@ class Block:
 
     def content(self) -> str:
         """The logical line's own parts, joined."""
-        return "".join(line.rstrip("\n") for line in self.lines if not is_skipped(line))
+        return " ".join(line.rstrip("\n") for line in self.lines if not is_skipped(line))
 
     def remarks(self) -> list[str]:
         """The comments and empty lines inside it."""
@@ -95,13 +95,13 @@ def replace_file(path: str, text: str) -> None:
         raise Fatal(f"open {temporary}: {trouble.strerror}") from None
 
 
-def check_request(text: str) -> str:
+def check_request(text: str, options: str = "-e, -X, or -# accepts") -> str:
     """The request without its leading blanks.  Raises Fatal for what is no single line of content."""
     if "\n" in text:
-        raise Fatal("-e, -X, or -# accepts no multi-line input")
+        raise Fatal(f"{options} no multi-line input")
     stripped = text.lstrip(BLANKS)
     if stripped.startswith("#"):
-        raise Fatal("-e, -X, or -# accepts no comment input")
+        raise Fatal(f"{options} no comment input")
     return stripped
 
 
@@ -109,14 +109,15 @@ def edit_main(options: Options) -> None:
     """Change main.cf as the options say."""
     path = f"{options.root.rstrip('/')}{options.directory}/main.cf"
     wanted: dict[str, str] = {}
-    for text in options.names:
-        name, value = parse_main_request(check_request(text), options)
+    for asked in options.names:
+        name, value = parse_main_request(check_request(asked), options)
         if name in wanted:
             warn(f"ignoring earlier request: '{name} = {wanted.pop(name)}'")
         wanted[name] = value
     found: dict[str, int] = {}
     result: list[str] = []
-    for block in split_blocks(read_text(path)):
+    text = read_text(path)
+    for block in split_blocks(text):
         name = NAME.split(block.head, maxsplit=1)[0]
         if not block.head or name not in wanted:
             result.extend(block.lines)
@@ -127,7 +128,13 @@ def edit_main(options: Options) -> None:
         result.extend(changed_lines(block, f"{name} = {wanted[name]}\n", options))
     if options.has(Mode.EDIT):
         result.extend(f"{name} = {value}\n" for name, value in wanted.items() if name not in found)
-    replace_file(path, "".join(result))
+    replace_file(path, ended_as(text, "".join(result)))
+
+
+def ended_as(old: str, new: str) -> str:
+    """The new text, its last line without an end if that line stood so at the end of the old one."""
+    last = old[old.rfind("\n") + 1 :]
+    return new.removesuffix("\n") if last and new.endswith(("\n" + last + "\n")) else new
 
 
 def parse_main_request(text: str, options: Options) -> tuple[str, str]:
@@ -141,7 +148,7 @@ def parse_main_request(text: str, options: Options) -> tuple[str, str]:
         raise Fatal("-X or -# requires non-blank parameter names")
     if "=" in text:
         raise Fatal("-X or -# requires parameter names without value")
-    return text.rstrip(BLANKS), ""
+    return text, ""
 
 
 def changed_lines(block: Block, new: str, options: Options) -> Iterator[str]:
@@ -174,9 +181,9 @@ class Request:
         return self.entry is not None and self.entry.fields[SERVICE] == service and self.entry.fields[TYPE] == kind
 
 
-def parse_master_request(raw: str, options: Options, file: str) -> Request:
+def parse_master_request(raw: str, options: Options) -> Request:
     """Read a request for master.cf.  Raises Fatal in Postfix's words."""
-    text = check_request(raw)
+    text = check_request(raw, "-Me, -Fe, -Pe, -X, or -# accept")
     pattern, value = text.rstrip(BLANKS), ""
     if options.has(Mode.EDIT):
         parts = split_name_value(text)
@@ -187,10 +194,7 @@ def parse_master_request(raw: str, options: Options, file: str) -> Request:
         raise Fatal("-X or -# requires names without value")
     if options.has(Mode.ENTRIES):
         service, kind = parse_request(pattern, 2, 2, "-Me, -MX or -M# requires service_name/type")
-        request = Request(raw, service, kind, ANY, value)
-        if options.has(Mode.EDIT):
-            request.entry = parse_new_entry(value, raw, file)
-        return request
+        return Request(raw, service, kind, ANY, value)
     if options.has(Mode.FIELDS):
         service, kind, part = parse_request(pattern, 3, 3, "-Fe or -FX requires service_name/type/field_name")
         check_field(part)
@@ -210,7 +214,7 @@ def parse_master_request(raw: str, options: Options, file: str) -> Request:
 def parse_new_entry(value: str, raw: str, file: str) -> Entry:
     """The whole line that `-Me` puts in place.  Raises Fatal."""
     try:
-        return parse_entry(value, Location(file, 0))
+        return parse_entry(value, Location(file, 0), remark)
     except ConfigTrouble as trouble:
         raise Fatal(
             f'{trouble.message}: "{raw}"' if trouble.message == "bad field count" else trouble.message
@@ -221,10 +225,14 @@ def edit_master(options: Options) -> None:
     """Change master.cf as the options say."""
     file = f"{options.directory}/master.cf"
     path = options.root.rstrip("/") + file
-    requests = [parse_master_request(text, options, file) for text in options.names]
+    requests = [parse_master_request(text, options) for text in options.names]
+    if options.has(Mode.EDIT) and options.has(Mode.ENTRIES):
+        for request in requests:
+            request.entry = parse_new_entry(request.value, request.text, file)
     result: list[str] = []
     number = 1
-    for block in split_blocks(read_text(path)):
+    text = read_text(path)
+    for block in split_blocks(text):
         start = number
         number += len(block.lines)
         result.extend(changed_block(block, Location(file, start), requests, options) if block.head else block.lines)
@@ -233,7 +241,7 @@ def edit_master(options: Options) -> None:
             result.append(format_entry(request.entry))
         elif not request.matches and not options.has(Mode.ENTRIES):
             warn(f'unmatched service_name/type: "{request.text}"')
-    replace_file(path, "".join(result))
+    replace_file(path, ended_as(text, "".join(result)))
 
 
 def changed_block(block: Block, location: Location, requests: list[Request], options: Options) -> list[str]:
@@ -265,8 +273,10 @@ def replace_mode(options: Options) -> Options:
 def parse_block(block: Block, location: Location) -> Entry:
     """The entry of a block.  Raises Fatal."""
     try:
-        return parse_entry(block.content(), location)
+        return parse_entry(block.content(), location, remark)
     except ConfigTrouble as trouble:
+        if trouble.message.startswith("invalid "):
+            raise Fatal(trouble.message) from None
         raise Fatal(f"file {location.file}: line {location.line}: {trouble.message}") from None
 
 
@@ -279,7 +289,7 @@ def change_part(entry: Entry, request: Request, options: Options) -> Entry:
             words = split_words(request.value, SEPARATORS)
             if not words:
                 raise ConfigTrouble("bad field count")
-            return Entry((*entry.fields[:COMMAND], words[0]), normalize_arguments(words[1:]), entry.location)
+            return Entry((*entry.fields[:COMMAND], words[0]), normalize_arguments(words[1:], remark), entry.location)
         at = FIELDS.index(request.part)
         fields = (*entry.fields[:at], request.value, *entry.fields[at + 1 :])
         check_fields(fields, request.value, entry.location)

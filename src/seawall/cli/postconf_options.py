@@ -69,6 +69,18 @@ LETTERS = {
     "-#": Mode.COMMENT_OUT,
 }
 """In the order in which messages name them."""
+OPTIONS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
+"""For getopt(3)."""
+USAGE = (
+    "usage: postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c config_dir]"
+    " [-c param_class] [-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)]"
+    " [-F (master.cf fields)] [-h (no names)] [-H (no values)] [-l (lock types)] [-m (map types)]"
+    " [-M (master.cf)] [-n (non-default parameters)] [-o name=value (override parameter value)]"
+    " [-p (main.cf, default)] [-P (master.cf parameters)] [-t (bounce templates)]"
+    " [-T compile-version|run-version|public-key-algorithms] [-v (verbose)] [-x (expand parameter values)]"
+    " [-X (exclude)] [-# (comment-out)] [name...]"
+)
+"""What Postfix says of a wrong command line."""
 MAJOR = (
     Mode.SASL_SERVER
     | Mode.SASL_CLIENT
@@ -150,13 +162,22 @@ def letters(mode: Mode) -> str:
 
 
 def parse_options(arguments: list[str], environment: Mapping[str, str]) -> Options:
-    """Read the command line, and MAIL_CONFIG.  Raises getopt.GetoptError and Fatal."""
-    found, names = getopt.getopt(arguments, "aAbc:C:deEfFhHlmMno:pPtT:vxX#", ["root="])
+    """Read the command line, and MAIL_CONFIG.  Raises Fatal."""
+    try:
+        found, names = getopt.getopt(arguments, OPTIONS, ["root="])
+    except getopt.GetoptError as error:
+        is_short = len(error.opt) == 1
+        if is_short:
+            wants = f"{error.opt}:" in OPTIONS
+            say(f"{'option requires an argument' if wants else 'invalid option'} -- '{error.opt}'")
+        else:
+            say(error.msg)
+        raise Fatal(USAGE) from None
     mode = NOTHING
     root = tls = ""
     directory = environment.get("MAIL_CONFIG", "")
     classes = CLASSES["all"]
-    overrides: list[tuple[str, str]] = []
+    override_texts: list[str] = []
     for option, value in found:
         mode |= LETTERS.get(option, NOTHING) & ~Mode.CLASS
         match option:
@@ -165,10 +186,7 @@ def parse_options(arguments: list[str], environment: Mapping[str, str]) -> Optio
             case "-C":
                 classes = parse_classes(value)
             case "-o":
-                parts = split_name_value(value)
-                if isinstance(parts, str):
-                    raise Fatal(f"invalid parameter override: {value}: {parts}")
-                overrides.append(parts)
+                override_texts.append(value)
             case "-T":
                 tls = value
             case "--root":
@@ -186,10 +204,18 @@ def parse_options(arguments: list[str], environment: Mapping[str, str]) -> Optio
         names_directory=bool(directory),
         root=root,
         classes=classes,
-        overrides=tuple(overrides),
+        overrides=tuple(map(parse_override, override_texts)),
         tls=tls,
         names=tuple(names),
     )
+
+
+def parse_override(text: str) -> tuple[str, str]:
+    """The argument of -o."""
+    parts = split_name_value(text)
+    if isinstance(parts, str):
+        raise Fatal(f"invalid parameter override: {text}: {parts}")
+    return parts
 
 
 def parse_classes(value: str) -> frozenset[NameClass]:

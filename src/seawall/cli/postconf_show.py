@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from seawall.cli.postconf_options import Fatal, Mode, Options, warn
 from seawall.cli.postconf_print import lay_out, lay_out_entry, lay_out_field
-from seawall.config.main_cf import read_text
+from seawall.config.main_cf import MainCfTrouble, read_text
 from seawall.config.master_cf import COMMAND, FIELDS, SERVICE, TYPE, Entry, parse_entries
 from seawall.config.names import Names
 from seawall.config.parameter import Kind
@@ -28,7 +28,12 @@ def read_settings(options: Options) -> Settings:
 
     A directory that was named on the command line counts as an assignment that stands before all of main.cf.
     """
-    settings = load(options.directory, options.root)
+    try:
+        settings = load(options.directory, options.root)
+    except MainCfTrouble as trouble:
+        for warning in trouble.warned:
+            warn(str(warning))
+        raise
     overrides = dict(options.overrides)
     given = settings.values.get("config_directory")
     if options.names_directory and given is None:
@@ -51,10 +56,17 @@ def read_entries(options: Options, *, must_exist: bool) -> tuple[Entry, ...]:
         warn(trouble.message)
         return ()
     try:
-        return parse_entries(text, file)
+        return parse_entries(text, file, remark)
     except ConfigTrouble as trouble:
+        if trouble.message.startswith("invalid "):  # a field; Postfix does not say where
+            raise Fatal(trouble.message) from None
         line = f" line {trouble.location.line}:" if trouble.location else ""
         raise Fatal(f"file {file}:{line} {trouble.message}") from None
+
+
+def remark(message: str) -> None:
+    """A warning about a line of master.cf."""
+    warn(f"master.cf: {message}")
 
 
 def say_warnings(names: Names) -> None:

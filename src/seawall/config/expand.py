@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import idna
 
-from seawall.config.source import BLANKS, ConfigTrouble
+from seawall.config.source import BLANKS, ConfigTrouble, Location
 
 Lookup = Callable[[str], "str | None"]
 
@@ -171,9 +171,13 @@ def take_macro(text: str, at: int) -> tuple[str, int]:
 class ExpansionTrouble(ConfigTrouble):
     """A value that cannot be expanded; `warnings` are all that Postfix says of it, the message is the first of them."""
 
-    def __init__(self, warnings: Sequence[str]) -> None:
-        super().__init__(warnings[0])
+    def __init__(self, warnings: Sequence[str], location: Location | None = None) -> None:
+        super().__init__(warnings[0], location)
         self.warnings = tuple(warnings)
+
+    def at(self, location: Location | None) -> ConfigTrouble:
+        """The same, with its place."""
+        return ExpansionTrouble(self.warnings, self.location or location)
 
 
 class _Stop(Exception):

@@ -23,9 +23,18 @@ class Warned:
 
     message: str
     location: Location
+    shows_line: bool = True
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}"
+        return f"{self.location if self.shows_line else self.location.file}: {self.message}"
+
+
+class MainCfTrouble(ConfigTrouble):
+    """A line that is no ``name = value``; `warned` is what was remarked upon before it."""
+
+    def __init__(self, message: str, location: Location, warned: tuple[Warned, ...]) -> None:
+        super().__init__(message, location)
+        self.warned = warned
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +55,15 @@ def parse_main_cf(text: str, file: str) -> MainCf:
     warnings: list[Warned] = []
     for line in logical_lines(text):
         location = Location(file, line.first)
-        if line.text[0] in BLANKS:
+        if line.text.startswith(tuple(BLANKS)):
             shown = line.text[:30] + ("..." if len(line.text) > 30 else "")
-            warnings.append(Warned(f'logical line must not start with whitespace: "{shown}"', location))
+            warnings.append(
+                Warned(f'logical line must not start with whitespace: "{shown}"', location, shows_line=False)
+            )
             continue
         parts = split_name_value(line.text)
         if isinstance(parts, str):
-            raise ConfigTrouble(f'{parts}: "{line.text}"', location)
+            raise MainCfTrouble(f'{parts}: "{line.text}"', location, tuple(warnings))
         name, value = parts
         earlier = values.get(name)
         if earlier is not None and earlier.text != value:

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 from seawall.config.main_cf import read_text
 from seawall.config.parameter import split_words, unbrace
 from seawall.config.settings import Settings, load
 from seawall.config.source import BLANKS, ConfigTrouble, Location, logical_lines, split_name_value
+from seawall.mail.words import group_trouble
 
 FIELDS = ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
 """The names of the fields, as `postconf -F` shows them."""
 SERVICE, TYPE, PRIVATE, UNPRIVILEGED, CHROOT, WAKEUP, PROCESS_LIMIT, COMMAND = range(len(FIELDS))
 TYPES = ("unix", "fifo", "inet", "pass", "unix-dgram")
 SEPARATORS = " \t\r\n"
+Remark: TypeAlias = Callable[[str], None]
+"""Is told what postconf(1) warns of."""
 OPTIONS_WITH_VALUE = "o"
 WAKEUP_FORM = re.compile(r"(?:-|\d{0,9})\??\Z", re.ASCII)
 LIMIT_FORM = re.compile(r"(?:-|\d{1,9})\Z", re.ASCII)
@@ -123,15 +127,18 @@ def paired_options(arguments: tuple[str, ...]) -> Iterator[tuple[str, str | None
         at += 2 if takes else 1
 
 
-def parse_entry(text: str, location: Location) -> Entry:
-    """One logical line.  Raises ConfigTrouble in Postfix's words."""
+def parse_entry(text: str, location: Location, remark: Remark | None = None) -> Entry:
+    """One logical line.  Raises ConfigTrouble in Postfix's words.
+
+    Where `remark` is given, braces that do not fit are remarked upon and read as postconf(1) does.
+    """
     words = split_words(text, SEPARATORS)
     if len(words) < len(FIELDS):
         raise ConfigTrouble("bad field count", location)
     fields = words[: len(FIELDS)]
     check_fields(fields, text, location)
     try:
-        return Entry(fields, normalize_arguments(words[len(FIELDS) :]), location)
+        return Entry(fields, normalize_arguments(words[len(FIELDS) :], remark), location)
     except ConfigTrouble as trouble:
         raise ConfigTrouble(trouble.message, location) from None
 
@@ -151,7 +158,7 @@ def check_fields(fields: tuple[str, ...], text: str, location: Location) -> None
         raise ConfigTrouble(f'invalid {FIELDS[bad]} field "{fields[bad]}" in "{text}"', location)
 
 
-def normalize_arguments(words: tuple[str, ...]) -> tuple[str, ...]:
+def normalize_arguments(words: tuple[str, ...], remark: Remark | None = None) -> tuple[str, ...]:
     """The words after the command: options split from their values, braces taken off.  Raises ConfigTrouble."""
     rest = list(words)
     result: list[str] = []
@@ -168,30 +175,50 @@ def normalize_arguments(words: tuple[str, ...]) -> tuple[str, ...]:
         if option[2:]:
             rest.insert(0, option[2:])
         if rest:
-            result.append(normalize_value(rest.pop(0)))
-    result.extend(unbrace(word) for word in rest)
+            result.append(normalize_value(rest.pop(0), remark, named=result[-1] == "-o"))
+    result.extend(_without_braces(word, remark) for word in rest)
     return tuple(result)
 
 
-def normalize_value(word: str) -> str:
+def normalize_value(word: str, remark: Remark | None = None, *, named: bool = True) -> str:
     """``{ name = value }`` as ``name=value``; anything else as it is."""
     if not word.startswith("{"):
         return word
-    inside = unbrace(word)
-    parts = split_name_value(inside)
-    if isinstance(parts, str):
+    inside = _without_braces(word, remark)
+    parts = split_name_value(inside) if named else inside
+    if not isinstance(parts, str):
+        return f"{parts[0]}={parts[1]}"
+    if named and remark is None:
         raise ConfigTrouble(f'{parts}: "{inside}"')
-    return f"{parts[0]}={parts[1]}"
+    if named and remark is not None:
+        remark(f'{parts}: "{inside}"')
+    return inside
 
 
-def parse_entries(text: str, file: str) -> tuple[Entry, ...]:
-    """All lines of a master.cf.  Raises ConfigTrouble for the first that is no service."""
+def _without_braces(word: str, remark: Remark | None) -> str:
+    """The inside of ``{ text }``; where the braces do not fit, what extpar(3) makes of it."""
+    if remark is None or not word.startswith("{"):
+        return unbrace(word)
+    trouble = group_trouble(word)
+    if trouble is None:
+        return unbrace(word)
+    remark(trouble)
+    depth = 0
+    for at, letter in enumerate(word):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if depth == 0:
+            return word[1:at].strip(BLANKS)
+    return word[1:].strip(BLANKS)
+
+
+def parse_entries(text: str, file: str, remark: Remark | None = None) -> tuple[Entry, ...]:
+    """All lines of a master.cf.  Raises ConfigTrouble for the first that is no service.  `remark` as in `parse_entry`."""
     entries: list[Entry] = []
     for line in logical_lines(text):
         location = Location(file, line.first)
-        if line.text[0] in BLANKS:
+        if line.text.startswith(tuple(BLANKS)):
             continue  # a first line that continues nothing; Postfix warns and goes on
-        entries.append(parse_entry(line.text, location))
+        entries.append(parse_entry(line.text, location, remark))
     return tuple(entries)
 
 

@@ -173,7 +173,7 @@ class Settings:
         try:
             return expand(text, self.lookup)
         except ConfigTrouble as trouble:
-            raise ConfigTrouble(trouble.message, trouble.location or location) from None
+            raise trouble.at(location) from None
 
     def text(self, name: str) -> str:
         """The value, expanded.
@@ -227,7 +227,7 @@ class Settings:
         try:
             answer = read(known, value if known.kind is Kind.RAW else expand(value, self.lookup))
         except ConfigTrouble as trouble:
-            raise ConfigTrouble(trouble.message, trouble.location or location) from None
+            raise trouble.at(location) from None
         kept[name] = answer
         return answer
 

@@ -33,6 +33,10 @@ class ConfigTrouble(Exception):
         self.message = message
         self.location = location
 
+    def at(self, location: Location | None) -> ConfigTrouble:
+        """The same, with the place where it stands if that was not known yet."""
+        return ConfigTrouble(self.message, self.location or location)
+
 
 @dataclass(frozen=True, slots=True)
 class LogicalLine:
@@ -74,8 +78,7 @@ def logical_lines(text: str) -> Iterator[LogicalLine]:
 def _joined(parts: list[str], first: int, last: int) -> Iterator[LogicalLine]:
     """A logical line of its parts.  A NUL ends it, as it does for a program that keeps text in C strings."""
     text = "".join(parts).partition("\0")[0]
-    if text:
-        yield LogicalLine(text, first, last)
+    yield LogicalLine(text, first, last)
 
 
 def split_name_value(text: str) -> tuple[str, str] | str:

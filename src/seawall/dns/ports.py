@@ -47,7 +47,8 @@ Q = TypeVar("Q")
 
 class SharedPort(Generic[Q]):
     """One connected socket.  `heard(question, number, data)` gets each answer whose id is asked here,
-    `failed(question, text)` the news that nobody listens there."""
+    `failed(question, text)` the news that nobody listens there.  That is the end of the port: uvloop hears no more of a
+    socket that had an error."""
 
     def __init__(
         self, server: tuple[str, int], heard: Callable[[Q, int, bytes], None], failed: Callable[[Q, str], None]
@@ -61,13 +62,14 @@ class SharedPort(Generic[Q]):
         self._heard = heard
         self._failed = failed
         self._asked: dict[int, Q] = {}
+        self.is_closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._readable)
 
     @property
     def is_full(self) -> bool:
         """True where another port should be opened."""
-        return len(self._asked) >= FULLEST
+        return self.is_closed or len(self._asked) >= FULLEST
 
     def ask(self, question: Q, data: bytes, numbers: Numbers) -> int:
         """Send a question under an id that is free here; `data` lacks its first two bytes.  The id.  Raises OSError."""
@@ -94,8 +96,10 @@ class SharedPort(Generic[Q]):
 
     def close(self) -> None:
         """Read no more."""
-        self._loop.remove_reader(self._socket.fileno())
-        self._socket.close()
+        if not self.is_closed:
+            self.is_closed = True
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
 
     def _readable(self) -> None:
         for _ in range(min(IN_ONE_GO, len(self._asked)) or 1):
@@ -112,6 +116,7 @@ class SharedPort(Generic[Q]):
                 self._heard(known, number, data)
 
     def _fail_all(self, text: str) -> None:
+        self.close()
         asked, self._asked = self._asked, {}
         for question in asked.values():
             self._failed(question, text)

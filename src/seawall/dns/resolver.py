@@ -193,7 +193,7 @@ class Resolver:
         port = next((port for port in server.ports if not port.is_full), None)
         if port is None:
             port = SharedPort(server.address, partial(self._arrived, server), partial(self._failed, server))
-            server.ports.append(port)
+            server.ports = [*(each for each in server.ports if not each.is_closed), port]
         question.number = port.ask(question, question.wire, self._numbers)
         question.port = port
 

@@ -82,7 +82,7 @@ class ScoreRules:
 class Score:
     """The sum for one address, as far as it has come."""
 
-    __slots__ = ("bucket", "deadline", "heaviest", "listeners", "name", "open", "rules", "scores", "total", "ttl")
+    __slots__ = ("bucket", "deadline", "heaviest", "listeners", "name", "open", "rules", "scores", "total", "ttls")
 
     def __init__(self, scores: Scores, rules: ScoreRules) -> None:
         self.scores = scores
@@ -90,7 +90,8 @@ class Score:
         self.total = 0
         self.name = ""
         self.heaviest = 0
-        self.ttl: int | None = None
+        self.ttls: list[int | None] = [None, None]
+        """Of the answers that speak for the client, and of those that speak against it, as far as they are known."""
         self.open: set[str] = set(rules.sites)
         """Lists that have not answered."""
         self.listeners: list[Callable[[Score], None]] = []
@@ -100,18 +101,22 @@ class Score:
     def so_far(self) -> tuple[int, str, int]:
         """The sum, the list that weighs most, and how long a success is good."""
         rules = self.rules
-        ttl = rules.least_ttl if self.ttl is None else min(max(self.ttl, rules.least_ttl), rules.most_ttl)
+        ttl = self.ttls[self.total > 0]
+        ttl = rules.least_ttl if ttl is None else min(max(ttl, rules.least_ttl), rules.most_ttl)
         return self.total, self.name, ttl
 
     def take(self, domain: str, addresses: list[str], ttl: int | None) -> None:
         """One list has answered."""
-        for weight in self.rules.sites[domain] if addresses else ():
-            if weight.counts(addresses):
+        for weight in self.rules.sites[domain]:
+            is_listed = bool(addresses) and weight.counts(addresses)
+            if is_listed:
                 if not self.name or self.heaviest < weight.weight:
                     self.name, self.heaviest = self.rules.name_of(domain), weight.weight
                 self.total += weight.weight
-        if ttl is not None:
-            self.ttl = ttl if self.ttl is None else min(ttl, self.ttl)
+            is_against = is_listed == (weight.weight > 0)
+            kept = self.ttls[is_against]
+            if ttl is not None:
+                self.ttls[is_against] = ttl if kept is None else min(ttl, kept)
 
     def run_out(self) -> None:
         """Some list was too slow: who waits for it goes by what there is."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from seawall.clock import Clock
 from seawall.door.dnsbl_score import Scores
 from seawall.door.passed_clients import PassedClients
-from seawall.door.rules import DoorRules, Patiences
+from seawall.door.rules import DoorRules, Patiences, let_go
 from seawall.door.screening import Client
 from seawall.door.stranger import EARLY_SIZE, TALK_SIZE, Stranger
 from seawall.door.talk import soften
@@ -20,6 +20,7 @@ from seawall.journal.records import door as records
 from seawall.mail.reply import Reply
 from seawall.patience import Patience
 from seawall.policy.access import split_status
+from seawall.tables.match import AddressList
 from seawall.tables.table import TableTrouble
 
 GRAIN = 0.1
@@ -109,20 +110,13 @@ class Door:
 
     def is_backup(self, address: str) -> bool:
         """True for an address of ours at which nobody is let past; also where that cannot be said."""
-        try:
-            found = self.rules.backup.test("", address)
-        except TableTrouble:
-            return True
-        return found is not True
+        return not _is_in(self.rules.backup, address)
 
     def is_trusted(self, address: str) -> bool:
-        """True for a client that seawall_door leaves alone: one of mynetworks."""
+        """True for a client that seawall_door leaves alone: this host itself, and mynetworks."""
         if not self.rules.is_own:
             return False
-        try:
-            return self.rules.mynetworks.test("", address) is True
-        except TableTrouble:
-            return False
+        return address.startswith("127.") or address == "::1" or _is_in(self.rules.mynetworks, address)
 
     def drain(self) -> None:
         """Let everybody go."""
@@ -157,3 +151,15 @@ class Door:
         if name not in values:
             self.warn(f'unknown macro name "{name}" in expansion request')
         return values.get(name)
+
+
+def _is_in(addresses: AddressList, address: str) -> bool:
+    """Is it in the list?  False where the list cannot tell at once."""
+    try:
+        found = addresses.test("", address)
+    except TableTrouble:
+        return False
+    if not isinstance(found, bool):
+        let_go(found)
+        return False
+    return found

@@ -52,6 +52,8 @@ class DoorRules:
     """Clients that a worker screens at one time; 0 is no limit."""
     stress_begins: int
     stress_ends: int
+    proxy_timeout: float
+    """Seconds in which a proxy must name the client; 0 where there is none in front."""
     remembers: bool
     """Clients that passed are remembered."""
     is_own: bool
@@ -86,6 +88,7 @@ def compile_rules(settings: Settings, tables: Tables, warn: Callable[[str], None
         most_screened=share if settings.is_set("postscreen_pre_queue_limit") else 0,
         stress_begins=max(1, int(STRONG * share)),
         stress_ends=int(MODEST * share),
+        proxy_timeout=_proxy_timeout(settings),
         remembers=bool(settings.text("postscreen_cache_map")),
         is_own=settings.text("process_name") != "postscreen",
     )
@@ -95,6 +98,14 @@ def _patiences(settings: Settings, stress: str) -> Patiences:
     under = settings.with_overrides({"stress": stress})
     starttls = read_time(REGISTRY["smtpd_starttls_timeout"], under.text("postscreen_starttls_timeout"))
     return Patiences(under.seconds("postscreen_greet_wait"), under.seconds("postscreen_command_time_limit"), starttls)
+
+
+def _proxy_timeout(settings: Settings) -> float:
+    name = "postscreen_upstream_proxy_protocol"
+    protocol = settings.text(name)
+    if protocol not in ("", "haproxy"):
+        raise ConfigTrouble(f"unsupported {name} value: {protocol}", settings.where(name))
+    return settings.seconds("postscreen_upstream_proxy_timeout") if protocol else 0.0
 
 
 def _followed(settings: Settings, name: str) -> str:
@@ -164,14 +175,19 @@ def _names(table: Table) -> Callable[[str], str]:
     return name_of
 
 
+def let_go(answer: object) -> None:
+    """An answer that will not be waited for."""
+    close = getattr(answer, "close", None)
+    if close is not None:
+        close()
+
+
 def at_once(table: Table, key: str) -> str | None:
     """The answer of a table that need not wait.  Raises TableTrouble where it must."""
     answer = table.lookup(key)
     if answer is None or isinstance(answer, str):
         return answer
-    close = getattr(answer, "close", None)
-    if close is not None:
-        close()
+    let_go(answer)
     raise TableTrouble(table.name, "a table that answers at once is needed here")
 
 
@@ -221,9 +237,7 @@ def _forbidden(settings: Settings, tables: Tables) -> Callable[[str], bool]:
             return False
         if isinstance(found, bool):
             return found
-        close = getattr(found, "close", None)
-        if close is not None:
-            close()
+        let_go(found)
         return False
 
     return is_forbidden

@@ -21,6 +21,7 @@ from seawall.mail.reply import Reply
 from seawall.patience import NEVER
 from seawall.policy.access import split_status
 from seawall.smtp.grammar import escape
+from seawall.smtp.proxy_header import LONGEST_LINE, BadProxyHeader, End, parse_proxy_header
 from seawall.tls import TlsServer, TlsTrouble
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         "_eof",
         "_guest",
         "_held",
+        "_is_named",
         "_is_over",
         "_lists",
         "_tls",
@@ -79,6 +81,8 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         self._held = b""
         """What the client said before it should."""
         self._eof = False
+        self._is_named = False
+        """It is known who the client is: a proxy in front must say so first."""
         self._is_over = False
 
     # What the loop calls
@@ -86,10 +90,18 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is here."""
         self.transport = cast(asyncio.Transport, transport)
-        peer, here = endpoint(transport, "peername"), endpoint(transport, "sockname")
+        door = self.door
+        if door.rules.proxy_timeout:
+            self._be_called(door.monotonic() + door.rules.proxy_timeout)
+        else:
+            self._arrive(endpoint(transport, "peername"), endpoint(transport, "sockname"))
+
+    def _arrive(self, peer: End, here: End) -> None:
+        """Who it is is known."""
         door = self.door
         is_trusted = door.is_trusted(peer[0])
         super().__init__(door.rules.screen, Client() if is_trusted else door.client(peer[0]), peer, here)
+        self._is_named = True
         if is_trusted:
             self.hand_on()
             return
@@ -101,6 +113,34 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
             else:
                 self._wait_for(listing)
 
+    # A proxy in front
+
+    def _hear_proxy(self, data: bytes) -> None:
+        """The header, piece by piece; what follows it is the client's."""
+        self._held += data
+        try:
+            header = parse_proxy_header(self._held)
+        except BadProxyHeader as trouble:
+            self._blame_proxy(f"{trouble}: {escape(self._held[:LONGEST_LINE])}")
+            return
+        transport = self.transport
+        if header is None or transport is None:
+            return
+        self._held = self._held[header.length :]
+        self.door.patience.forget(self)
+        self._arrive(*(header.ends or (endpoint(transport, "peername"), endpoint(transport, "sockname"))))
+        if self._held and not self._is_over and self.awaits_silence:
+            self._speak(self._held)
+
+    def _blame_proxy(self, text: str) -> None:
+        """The proxy does not say who the client is."""
+        self.door.warn(f"haproxy read: {text}")
+        self._is_over = True
+        self.door.patience.forget(self)
+        self._write_raw(b"421 4.3.2 No system resources\r\n")
+        if self.transport is not None:
+            self.transport.close()
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
         return self.door.buffers[self._dialogue is not None]
@@ -110,20 +150,31 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         if self._is_over:
             return
         door = self.door
-        if self._dialogue is not None:
-            self._hear(bytes(door.buffers[1][:nbytes]))
+        data = bytes(door.buffers[1][:nbytes])
+        if not self._is_named:
+            self._hear_proxy(data)
             return
-        data = bytes(door.buffers[0][:nbytes])
+        if self._dialogue is not None:
+            self._hear(data)
+            return
         self._held += data
         if self.awaits_silence:
-            self.spoke(len(data), escape(data), self._now(), door.monotonic())
+            self._speak(data)
         if not self._is_over and self._dialogue is None and len(self._held) >= TALK_SIZE:
             self._read(False)
+
+    def _speak(self, data: bytes) -> None:
+        """The client did not wait."""
+        data = data[:EARLY_SIZE]
+        self.spoke(len(data), escape(data), self._now(), self.door.monotonic())
 
     def eof_received(self) -> bool:
         """The client says no more."""
         if self._is_over:
             return False
+        if not self._is_named:
+            self._blame_proxy("lost connection")
+            return True
         if self._dialogue is not None or self.awaits_silence:
             self.hung_up(self.door.monotonic())
         else:
@@ -133,14 +184,19 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         if not self._is_over:
-            self.hung_up(self.door.monotonic())
+            if self._is_named:
+                self.hung_up(self.door.monotonic())
+            else:
+                self._blame_proxy("lost connection")
         self.transport = None
 
     def run_out(self) -> None:
         """A wait is over."""
         if self._is_over:
             return
-        if self._dialogue is not None:
+        if not self._is_named:
+            self._blame_proxy("time limit exceeded")
+        elif self._dialogue is not None:
             self._dialogue.run_out(self)
         elif self.tests == BEFORE:
             self.waited(self._now(), self.door.monotonic())
@@ -333,6 +389,8 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         self._over()
         if transport is None or transport.is_closing():
             return
+        if self.door.rules.proxy_timeout:
+            session.ends = (self.address, self.port), (self.server_address, self.server_port)
         transport.set_protocol(cast(asyncio.Protocol, session))
         transport.resume_reading()
         session.connection_made(transport)
@@ -388,7 +446,7 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         return int(self.door.clock.now())
 
 
-def endpoint(transport: asyncio.BaseTransport, name: str) -> tuple[str, str]:
+def endpoint(transport: asyncio.BaseTransport, name: str) -> End:
     """(address, port) of one end; an IPv4 address that came by an IPv6 socket as IPv4, and no scope."""
     pair = transport.get_extra_info(name)
     if not isinstance(pair, tuple):

@@ -16,6 +16,7 @@ from seawall.mail.reply import Reply
 from seawall.policy.access import split_status
 from seawall.policy.attempt import Attempt
 from seawall.smtp.grammar import escape, printable
+from seawall.smtp.proxy_header import End
 
 if TYPE_CHECKING:
     from seawall.door.stranger import Stranger
@@ -31,6 +32,8 @@ class Guest(Protocol):
     """Refuses every recipient of who has not logged in, and tells the log."""
     watch: Callable[[bytes], bool] | None
     """Looks at what comes before the session does; False where the session is over because of it."""
+    ends: tuple[End, End] | None
+    """The client's and ours, where a proxy named them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is the session's."""

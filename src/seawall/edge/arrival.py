@@ -42,6 +42,7 @@ class Arrival(Telling):
         "counted",
         "deadline",
         "edge",
+        "ends",
         "engine",
         "errors",
         "good",
@@ -79,6 +80,8 @@ class Arrival(Telling):
         self._greeted = False
         self._starttls: Command | None = None
         self._until_named: asyncio.Future[None] | None = None
+        self.ends: tuple[tuple[str, str], tuple[str, str]] | None = None
+        """(address, port) of the client and of ours, where a proxy named them."""
         self.withheld: frozenset[str] = frozenset()
         """EHLO keywords that this client is not told of yet."""
         self.counted: Client | None = None
@@ -140,7 +143,9 @@ class Arrival(Telling):
 
     def _learn_addresses(self) -> None:
         attempt, transport = self.attempt, self.transport
-        if transport is not None:
+        if self.ends is not None:
+            (attempt.address, attempt.port), (attempt.server_address, attempt.server_port) = self.ends
+        elif transport is not None:
             peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
             if isinstance(peer, tuple):
                 attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])

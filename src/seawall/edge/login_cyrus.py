@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.config.settings import ConfigTrouble, Settings
+from seawall.eager import within
 from seawall.edge.login import Exchange, Failure, Step, Success
 from seawall.edge.mechanisms import (
     NO_MECHANISM,
@@ -146,7 +147,7 @@ async def ask_saslauthd(path: str, user: str, password: str, service: str, realm
 
 async def _within(patience: float, question: Awaitable[Step]) -> Step:
     try:
-        return await asyncio.wait_for(question, patience)
+        return await within(question, patience)
     except TimeoutError:
         return TROUBLE
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 import msgspec
 
 from seawall.delivery.direct import MOST_RECIPIENTS
+from seawall.eager import within
 from seawall.mail.job import Job
 from seawall.mail.message import Content, FileSlice, Message
 from seawall.mail.outcome import Deferred, Delivery, Outcome
@@ -202,7 +203,7 @@ class JobLink(_Asking):
     async def _ask(self, job: Job) -> Delivery:
         for _ in range(self._tries):
             try:
-                await asyncio.wait_for(self.linked(), self._patience)
+                await within(self.linked(), self._patience)
             except TimeoutError:
                 return Delivery(_unknown(len(job.recipients), "mail transport unavailable"))
             reply = await self._answer_to(job)

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from seawall.breaker import Breaker
+from seawall.eager import within
 from seawall.mail.verified import Standing, Verified
 from seawall.run import messages as m
 
@@ -76,7 +77,7 @@ class VerifyLink:
         try:
             if not send(m.VerifyRequest(number, address, patience)):
                 return None
-            answer = await asyncio.wait_for(future, patience + GRACE)
+            answer = await within(future, patience + GRACE)
         except TimeoutError:
             self._breaker.failed(self._now(), refused=False)
             return None

@@ -329,6 +329,8 @@ class _Compiler:
         if not body:
             raise self.skip(number, "no regexp: skipping this rule")
         end = _closing(body)
+        if end is None and self.engine.two_patterns and _ends_in_escape(body):
+            end = len(body) - 1  # as regexp_table(5) has it, unlike pcre_table(5)
         if end is None:
             raise self.skip(number, f'no closing regexp delimiter "{_text(body[0])}": {self.engine.unclosed}')
         flags = self.engine.flags
@@ -365,6 +367,12 @@ def _closing(body: str) -> int | None:
             return at
         at += 1
     return None
+
+
+def _ends_in_escape(body: str) -> bool:
+    """True where the last character is a backslash that escapes nothing."""
+    rest = body[1:]
+    return (len(rest) - len(rest.rstrip("\\"))) % 2 == 1
 
 
 def _plain(test: Callable[[bytes], bool], also: Callable[[bytes], bool] | None, result: str) -> Answer:

@@ -27,7 +27,7 @@ def lines_of(text: str, path: str, warn: Warn) -> Iterator[LogicalLine]:
     A NUL ends its line, as it does for a program that keeps text in C strings.
     """
     for line in logical_lines(text):
-        if line.text[0] in BLANKS:
+        if line.text.startswith(tuple(BLANKS)):
             warn(f'{path}: logical line must not start with whitespace: "{_beginning(line.text)}"')
         elif "\0" in line.text:
             yield LogicalLine(line.text[: line.text.index("\0")], line.first, line.last)

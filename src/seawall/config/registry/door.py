@@ -205,8 +205,8 @@ PARAMETERS = (
         "Whether STARTTLS is offered (may) or demanded (encrypt) before a client has passed.",
     ),
     text("postscreen_tls_trace_size_limit", "$smtpd_tls_trace_size_limit"),
-    text("postscreen_upstream_proxy_protocol"),
-    time("postscreen_upstream_proxy_timeout", "5s", low=1),
+    text("postscreen_upstream_proxy_protocol", "", "`haproxy`: a proxy in front names each client, by PROXY 1 or 2."),
+    time("postscreen_upstream_proxy_timeout", "5s", "How long the proxy may take for that.", low=1),
     flag("postscreen_use_tls", "$smtpd_use_tls", "The older spelling of `postscreen_tls_security_level = may`."),
     time("postscreen_watchdog_timeout", "10s", low=10),
 )

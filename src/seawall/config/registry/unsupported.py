@@ -160,12 +160,6 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "postmulti_*": NO_MULTI,
         "postscreen_post_queue_limit": Unsupported(IGNORE, "a client that passes waits for no process", "postscreen"),
         "postscreen_tls_*": ONE_CERTIFICATE,
-        "postscreen_upstream_proxy_protocol": Unsupported(
-            STOP, "the proxy would be taken for the client", "postscreen"
-        ),
-        "postscreen_upstream_proxy_timeout": Unsupported(
-            IGNORE, "there is no postscreen_upstream_proxy_protocol", "postscreen"
-        ),
         "postscreen_watchdog_timeout": Unsupported(IGNORE, "the supervisor watches the workers' heartbeats instead"),
         "proxy_write_maps": Unsupported(IGNORE, "caches are Seawall's own"),
         "qmgr_clog_warn_time": Unsupported(IGNORE, "`seawall postqueue -p` shows what fills the queue"),
