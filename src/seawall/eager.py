@@ -73,8 +73,8 @@ def now_or_later(coroutine: Coroutine[Any, Any, T]) -> T | Awaitable[T]:
     return _Rest(coroutine, waiting_for)
 
 
-async def within(work: Awaitable[T], seconds: float) -> T:
-    """The result of `work`.  Raises TimeoutError after `seconds`, and then it is cancelled.
+async def within(work: Awaitable[T], seconds: float | None) -> T:
+    """The result of `work`.  Raises TimeoutError after `seconds` (None: never), and then it is cancelled.
 
     asyncio.wait_for for code that runs here: from Python 3.12 on that one asks for the current task.
     """
