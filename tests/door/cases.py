@@ -212,7 +212,7 @@ def limits() -> Iterator[Case]:
     yield Case("line without end", long, (Visit((("listen", 0.05), ("send", "x" * 5000), ("expect-close", ""))),))
     yield Case(
         "too slow",
-        {**deep, "postscreen_command_time_limit": "1s"},
+        {**deep, "postscreen_command_time_limit": "3s"},
         (Visit((*says("NOOP", ends=False), ("expect-close", ""))),),
     )
     yield Case("gone at once", {}, (Visit((("close", ""),)),))

@@ -90,7 +90,7 @@ class Visit:
     beside: tuple[Visit, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """One configuration and who comes."""
 

@@ -165,13 +165,13 @@ def test_values_may_be_the_content_of_files(tmp_path: Path) -> None:
         packed.lookup("b")
 
 
-def test_values_that_are_no_utf8_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_a_value_that_is_no_utf8_is_trouble_where_its_user_asks_for_utf8(tmp_path: Path) -> None:
     build("hash", tmp_path / "map", {"a": "\udcff", "b": "fine"})
     tables = Tables(root=str(tmp_path))
     table = tables.open("hash:/map")
-    assert table.lookup("a") is None
     assert table.lookup("b") == "fine"
-    assert 'key "a": non-UTF-8 value' in tables.warnings[0]
+    with pytest.raises(TableTrouble, match='key "a": non-UTF-8 value'):
+        table.lookup("a")
     assert Tables(root=str(tmp_path)).open("hash:/map", Use(utf8=False)).lookup("a") == "\udcff"
 
 
