@@ -134,7 +134,7 @@ def edit_main(options: Options) -> None:
 def ended_as(old: str, new: str) -> str:
     """The new text, its last line without an end if that line stood so at the end of the old one."""
     last = old[old.rfind("\n") + 1 :]
-    return new.removesuffix("\n") if last and new.endswith(("\n" + last + "\n")) else new
+    return new.removesuffix("\n") if last and new.endswith("\n" + last + "\n") else new
 
 
 def parse_main_request(text: str, options: Options) -> tuple[str, str]:

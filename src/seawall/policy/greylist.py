@@ -1,7 +1,7 @@
 """Greylisting: whom we have seen before, and for how long.  Pure; time is an argument everywhere, in seconds since the epoch.
 
 A triplet is a client's network, a sender and a recipient.  Its first attempt is put off; one that comes again after
-`delay` and within `window` passes, and so does all that follows, until nothing was heard for `keep`.  A network that
+`delay` and within `window` passes, and so does all that follows, until nothing was heard for `keep` (D-55).  A network that
 has retried properly for several triplets passes without a wait.
 
 Triplets are kept as keyed hashes in fixed records, because a flood brings millions of them: a record is 18 bytes, and
