@@ -162,6 +162,8 @@ class Conversations:
             await converse(self._checks, read, write, self._tell)
         except (OSError, TimeoutError):
             return  # the asking server will come again when it has a question
+        except asyncio.CancelledError:
+            return  # we are going down; whoever waits for an answer has a default for that
         finally:
             self._count -= 1
             writer.close()
