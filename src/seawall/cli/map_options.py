@@ -70,7 +70,7 @@ _FLAGS: Mapping[str, Callable[[Options], None]] = {
     "-o": lambda o: setattr(o, "as_owner", False),
     "-p": lambda o: setattr(o, "keep_rights", False),
     "-u": lambda o: setattr(o, "utf8", False),
-    "-U": lambda o: setattr(o, "utf8", True),
+    "-U": lambda o: setattr(o, "utf8", o.utf8 is not False),  # -u counts, wherever it stands
     "-v": lambda o: None,
     "-f": lambda o: setattr(o, "choices", replace(o.choices, fold=False)),
     "-n": lambda o: setattr(o, "choices", replace(o.choices, null=False)),

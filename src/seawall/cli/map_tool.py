@@ -20,7 +20,7 @@ from seawall.tables.build import FORMATS, BuildTrouble, Choices, Database, writi
 from seawall.tables.indexed import unpack
 from seawall.tables.parameters import main_cf_of
 from seawall.tables.registry import INSTEAD, TYPES, Tables
-from seawall.tables.simple import TroubledTable
+from seawall.tables.simple import APPLICATION_ERROR, TroubledTable
 from seawall.tables.source import is_utf8
 from seawall.tables.table import NotUtf8, Table, TableTrouble, TableUnsupported, Use, no_main_cf
 
@@ -65,6 +65,7 @@ class Session:
         utf8 = options.utf8
         if utf8 is None:
             utf8 = settings.flag("smtputf8_enable") if settings else True
+        options.choices = replace(options.choices, utf8=utf8)
         self.use = Use(fold=options.choices.fold, utf8=utf8, files=options.files)
         self.tables = Tables(
             options.root,
@@ -222,14 +223,12 @@ class Session:
 
     def check_writable(self, kind: str, name: str) -> None:
         """Fatal for a table that can only be read."""
-        if not name:
-            self.open(f"{kind}:{name}")
-        if kind in FORMATS:
+        if kind in FORMATS and name:
             return
-        table = self.open(f"{kind}:{name}")
-        if isinstance(table, TroubledTable):
-            raise Fatal(f"table {table.name}: delete error: {table.reason}")
-        if kind in ("environ", "static"):
+        if kind == "fail" and name:
+            raise Fatal(f"table {kind}:{name}: delete error: {APPLICATION_ERROR}")
+        if kind not in TYPES or kind in ("environ", "static") or not name:
+            self.open(f"{kind}:{name}")
             raise Fatal(f"table {kind}:{name}: delete operation is not supported")
         raise Fatal(f"{kind}:{name} map requires O_RDONLY access mode")
 

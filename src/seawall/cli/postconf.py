@@ -13,7 +13,7 @@ import ssl
 import sys
 
 from seawall.cli.postconf_edit import edit_main, edit_master
-from seawall.cli.postconf_options import Fatal, Mode, Options, parse_options, say, warn
+from seawall.cli.postconf_options import Failed, Fatal, Mode, Options, parse_options, say, warn
 from seawall.cli.postconf_show import show_entries, show_fields, show_overrides, show_parameters
 from seawall.cli.postconf_templates import show_templates
 from seawall.cli.text_output import keep_bytes
@@ -53,6 +53,8 @@ def main(arguments: list[str]) -> int:
         for warning in trouble.warnings:
             warn(warning)
         say("fatal: macro processing error")
+        return 1
+    except Failed:
         return 1
     except (Fatal, ConfigTrouble) as trouble:
         say(f"fatal: {trouble}")
@@ -102,7 +104,8 @@ def show_tls(what: str) -> None:
     elif what == "public-key-algorithms":
         show_lines(PUBLIC_KEY_ALGORITHMS)
     else:
-        raise Fatal(f"unknown 'postconf -T' mode: {what}")
+        warn(f"unknown 'postconf -T' mode: {what}")
+        raise Failed
 
 
 def table_types() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from seawall.cli.postconf_options import Fatal, Mode, Options, warn
 from seawall.cli.postconf_print import lay_out_entry
-from seawall.cli.postconf_show import ANY, check_field, parse_request, remark
+from seawall.cli.postconf_show import ANY, check_field, parse_request
 from seawall.config.main_cf import read_text
 from seawall.config.master_cf import (
     COMMAND,
@@ -214,7 +214,7 @@ def parse_master_request(raw: str, options: Options) -> Request:
 def parse_new_entry(value: str, raw: str, file: str) -> Entry:
     """The whole line that `-Me` puts in place.  Raises Fatal."""
     try:
-        return parse_entry(value, Location(file, 0), remark)
+        return parse_entry(value, Location(file, 0), warn)
     except ConfigTrouble as trouble:
         raise Fatal(
             f'{trouble.message}: "{raw}"' if trouble.message == "bad field count" else trouble.message
@@ -273,7 +273,7 @@ def replace_mode(options: Options) -> Options:
 def parse_block(block: Block, location: Location) -> Entry:
     """The entry of a block.  Raises Fatal."""
     try:
-        return parse_entry(block.content(), location, remark)
+        return parse_entry(block.content(), location, warn)
     except ConfigTrouble as trouble:
         if trouble.message.startswith("invalid "):
             raise Fatal(trouble.message) from None
@@ -289,7 +289,7 @@ def change_part(entry: Entry, request: Request, options: Options) -> Entry:
             words = split_words(request.value, SEPARATORS)
             if not words:
                 raise ConfigTrouble("bad field count")
-            return Entry((*entry.fields[:COMMAND], words[0]), normalize_arguments(words[1:], remark), entry.location)
+            return Entry((*entry.fields[:COMMAND], words[0]), normalize_arguments(words[1:], warn), entry.location)
         at = FIELDS.index(request.part)
         fields = (*entry.fields[:at], request.value, *entry.fields[at + 1 :])
         check_fields(fields, request.value, entry.location)

@@ -17,6 +17,10 @@ class Fatal(Exception):
     """What ends the command: printed after ``postconf: fatal: ``."""
 
 
+class Failed(Exception):
+    """Ends the command with exit code 1; all was said."""
+
+
 class Mode(IntFlag):
     """What to do, and how to show it."""
 
@@ -233,7 +237,8 @@ def check_options(mode: Mode) -> None:
     for group in EXCLUSIVE:
         given = mode & group
         if given.bit_count() > 1:
-            raise Fatal(f"specify one of {letters(given)}")
+            both = Mode.EXPANDED_TEMPLATES | Mode.TEMPLATES
+            raise Fatal(f"specify one of {'-b and -t' if given == both else letters(given)}")
     for major, allowed in GOES_WITH:
         excess = mode & ~(major | allowed)
         if mode & major and excess:

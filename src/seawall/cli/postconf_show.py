@@ -56,17 +56,12 @@ def read_entries(options: Options, *, must_exist: bool) -> tuple[Entry, ...]:
         warn(trouble.message)
         return ()
     try:
-        return parse_entries(text, file, remark)
+        return parse_entries(text, file, warn)
     except ConfigTrouble as trouble:
         if trouble.message.startswith("invalid "):  # a field; Postfix does not say where
             raise Fatal(trouble.message) from None
         line = f" line {trouble.location.line}:" if trouble.location else ""
         raise Fatal(f"file {file}:{line} {trouble.message}") from None
-
-
-def remark(message: str) -> None:
-    """A warning about a line of master.cf."""
-    warn(f"master.cf: {message}")
 
 
 def say_warnings(names: Names) -> None:

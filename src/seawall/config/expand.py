@@ -84,7 +84,7 @@ def compare(left: str, op: str, right: str, suffix: str) -> bool:
         return OPERATORS[op](sign_of(parse_level(left), parse_level(right)))
     if is_digits(left) and is_digits(right):
         if max(len(left), len(right)) > 18:
-            raise ConfigTrouble(f"bad conversion: {max(left, right, key=len)[:40]}")
+            raise BadNumber(f"mac_exp_eval: bad conversion: {max(left, right, key=len)[:40]}")
         return OPERATORS[op](int(left) - int(right))
     return OPERATORS[op](sign_of(left.encode("utf-8", "surrogateescape"), right.encode("utf-8", "surrogateescape")))
 
@@ -166,6 +166,10 @@ def take_macro(text: str, at: int) -> tuple[str, int]:
     found = NAME.match(text, at)
     end = found.end() if found else at
     return text[at:end], end
+
+
+class BadNumber(ConfigTrouble):
+    """A number too long to be compared: Postfix ends on the spot."""
 
 
 class ExpansionTrouble(ConfigTrouble):
@@ -342,6 +346,8 @@ class Expander:
             return "", at
         try:
             truth = compare("".join(operands[0].result), op, "".join(operands[1].result), suffix)
+        except BadNumber:
+            raise
         except ConfigTrouble as trouble:
             raise _Stop(trouble.message) from None
         return "true" if truth else "", at

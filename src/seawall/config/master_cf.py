@@ -191,7 +191,7 @@ def normalize_value(word: str, remark: Remark | None = None, *, named: bool = Tr
     if named and remark is None:
         raise ConfigTrouble(f'{parts}: "{inside}"')
     if named and remark is not None:
-        remark(f'{parts}: "{inside}"')
+        remark(f'master.cf: {parts}: "{inside}"')
     return inside
 
 
@@ -202,7 +202,7 @@ def _without_braces(word: str, remark: Remark | None) -> str:
     trouble = group_trouble(word)
     if trouble is None:
         return unbrace(word)
-    remark(trouble)
+    remark(f"master.cf: {trouble}")
     depth = 0
     for at, letter in enumerate(word):
         depth += {"{": 1, "}": -1}.get(letter, 0)
@@ -217,7 +217,10 @@ def parse_entries(text: str, file: str, remark: Remark | None = None) -> tuple[E
     for line in logical_lines(text):
         location = Location(file, line.first)
         if line.text.startswith(tuple(BLANKS)):
-            continue  # a first line that continues nothing; Postfix warns and goes on
+            if remark is not None:
+                shown = line.text[:30] + ("..." if len(line.text) > 30 else "")
+                remark(f'{file}: logical line must not start with whitespace: "{shown}"')
+            continue  # a first line that continues nothing
         entries.append(parse_entry(line.text, location, remark))
     return tuple(entries)
 

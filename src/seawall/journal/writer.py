@@ -104,8 +104,7 @@ class SyslogSink:
         waiting.extend(syslog_packets(self._form, records))
         while len(waiting) > self.MOST_WAITING:
             waiting.popleft()
-        if not self._is_watching:
-            self._send()
+        self._send()  # also where it is watched: a daemon that was restarted meanwhile is not told of by every loop
 
     def _send(self) -> None:
         failures = 0

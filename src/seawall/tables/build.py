@@ -62,11 +62,12 @@ class BuildTrouble(Exception):
 class Choices:
     """What the options of postmap say about writing.
 
-    duplicates: ``warn`` keeps the first and says so, ``ignore`` keeps the first, ``replace`` the last (-w, -r).
+    fold, utf8: as in `Use`.  duplicates: ``warn`` keeps the first and says so, ``ignore`` keeps the first, ``replace`` the last (-w, -r).
     null: None as the type has it, else with (-N) or without (-n) a NUL behind keys and values.  mode: of a new file.
     """
 
     fold: bool = True
+    utf8: bool = True
     duplicates: str = "warn"
     null: bool | None = None
     mode: int = 0o644
@@ -92,7 +93,7 @@ class Database:
 
     def add(self, key: str, value: str) -> None:
         """One entry, by the choice about duplicates."""
-        name = fold(key) if self._choices.fold else key
+        name = fold(key, self._choices.utf8) if self._choices.fold else key
         data = name.encode("utf-8", "surrogateescape")
         if data in self._pairs and self._choices.duplicates != "replace":
             if self._choices.duplicates == "warn":
@@ -110,7 +111,7 @@ class Database:
 
     def delete(self, key: str) -> bool:
         """False where the key was not there."""
-        name = fold(key) if self._choices.fold else key
+        name = fold(key, self._choices.utf8) if self._choices.fold else key
         if self._pairs.pop(name.encode("utf-8", "surrogateescape"), None) is None:
             return False
         self.changed = True

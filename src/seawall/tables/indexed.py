@@ -133,7 +133,7 @@ def read_source(path: str, text: str, parse: SourceParser, opening: Opening) -> 
                 opening.warn(f"{path}, line {line}: {files_trouble(value, opening.path)}: skipping this entry")
                 continue
             value = content
-        name = fold(key) if opening.use.fold else key
+        name = fold(key, opening.use.utf8) if opening.use.fold else key
         if name in entries:
             opening.warn(f'{path}, line {line}: duplicate entry: "{key}"')
         else:
@@ -143,7 +143,7 @@ def read_source(path: str, text: str, parse: SourceParser, opening: Opening) -> 
 
 def strings_of(entries: dict[str, str], opening: Opening, shown: str) -> Strings:
     """The contents; keys and values that are no UTF-8 stay apart where the table's user asks for UTF-8."""
-    strings = Strings(entries, opening.use.fold)
+    strings = Strings(entries, opening.use.fold, opening.use.utf8)
     if opening.use.utf8 and not all(is_utf8(key) and is_utf8(value) for key, value in entries.items()):
         strings.find = guarded(strings.find, opening.name + shown)
     return strings

@@ -12,6 +12,9 @@ from seawall.tables.source import file_contents, files_trouble, is_utf8
 from seawall.tables.table import Answer, Opening, Table, TableTrouble, fold
 from seawall.tables.watched import Find, Strings, guarded
 
+APPLICATION_ERROR = "Application error"
+"""What ``fail:`` says.  dict_fail(3)"""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryTable:
@@ -83,7 +86,7 @@ def open_inline(opening: Opening) -> Table:
             pair = split_name_value(group)
         if isinstance(pair, str):
             return troubled(opening, f"{pair}: {need}")
-        name, value = fold(pair[0]) if opening.use.fold else pair[0], pair[1]
+        name, value = fold(pair[0], opening.use.utf8) if opening.use.fold else pair[0], pair[1]
         if opening.use.files:
             content = file_contents(value, opening.path)
             if content is None:
@@ -93,7 +96,7 @@ def open_inline(opening: Opening) -> Table:
         entries[name] = value
     if not entries:
         return troubled(opening, f"empty table: {need}")
-    return MemoryTable(opening.name, True, Strings(entries, opening.use.fold).find, entries)
+    return MemoryTable(opening.name, True, Strings(entries, opening.use.fold, opening.use.utf8).find, entries)
 
 
 def open_internal(opening: Opening) -> Table:
@@ -127,4 +130,4 @@ def open_environ(opening: Opening) -> Table:
 
 def open_fail(opening: Opening) -> Table:
     """``fail:name``: trouble, whatever is asked.  For tests of what happens then."""
-    return TroubledTable(opening.name, "Application error")
+    return TroubledTable(opening.name, APPLICATION_ERROR)

@@ -124,6 +124,13 @@ class Opening:
         return f"{self.type}:{self.text}"
 
 
-def fold(key: str) -> str:
-    """`key` as tables compare it.  casefold(3)"""
-    return key.lower() if key.isascii() else key.casefold()
+def fold(key: str, utf8: bool = True) -> str:
+    """`key` as tables compare it; without UTF-8 only ASCII letters have case.  casefold(3)"""
+    if key.isascii():
+        return key.lower()
+    return key.casefold() if utf8 else fold_ascii(key)
+
+
+def fold_ascii(key: str) -> str:
+    """`key` with its ASCII letters in lower case."""
+    return key.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")

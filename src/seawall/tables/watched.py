@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
 from seawall.tables.source import is_utf8
-from seawall.tables.table import Answer, NotUtf8, Opening, TableTrouble
+from seawall.tables.table import Answer, NotUtf8, Opening, TableTrouble, fold_ascii
 
 Find: TypeAlias = Callable[[str], Answer]
 """A key's value, or None, from memory."""
@@ -54,9 +54,11 @@ class Strings:
 
     __slots__ = ("entries", "find")
 
-    def __init__(self, entries: dict[str, str], fold: bool) -> None:
+    def __init__(self, entries: dict[str, str], fold: bool, utf8: bool = True) -> None:
         self.entries: Mapping[str, str] | None = entries
-        self.find: Find = _folded(entries) if fold else entries.get
+        self.find: Find = entries.get
+        if fold:
+            self.find = _folded(entries) if utf8 else lambda key: entries.get(fold_ascii(key))
 
 
 def _folded(entries: dict[str, str]) -> Find:
