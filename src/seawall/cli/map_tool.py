@@ -28,13 +28,19 @@ DEFAULT_TYPE = "hash"
 """Where there is no main.cf to say default_database_type."""
 
 
+BUFFER = 4096
+"""Bytes that are printed at once."""
+
+
 def run(tool: Tool, arguments: list[str]) -> int:
     """The tool; its exit code."""
     try:
         options = read_options(tool, arguments)
         session = Session(tool, options)
         try:
-            return session.run()
+            code = session.run()
+            session.flush()
+            return code
         finally:
             session.close()
     except (Fatal, BuildTrouble, TableUnsupported, ConfigTrouble) as trouble:
@@ -76,6 +82,7 @@ class Session:
         )
         self._loop = asyncio.Runner()
         self._out = sys.stdout.buffer
+        self._pending = bytearray()
 
     def close(self) -> None:
         """Hang up where tables have connections."""
@@ -116,7 +123,14 @@ class Session:
 
     def put(self, text: str) -> None:
         """A line on standard output."""
-        self._out.write(text.encode("utf-8", "surrogateescape") + b"\n")
+        self._pending += text.encode("utf-8", "surrogateescape") + b"\n"
+        if len(self._pending) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what is waiting.  A fatal error takes it away, as with Postfix."""
+        self._out.write(self._pending)
+        self._pending.clear()
 
     # asking
 

@@ -45,7 +45,7 @@ class Block:
 
     def content(self) -> str:
         """The logical line's own parts, joined."""
-        return " ".join(line.rstrip("\n") for line in self.lines if not is_skipped(line))
+        return "".join(line.replace("\n", " ") for line in self.lines if not is_skipped(line))
 
     def remarks(self) -> list[str]:
         """The comments and empty lines inside it."""
@@ -322,4 +322,4 @@ def change_override(arguments: tuple[str, ...], request: Request, options: Optio
 
 def format_entry(entry: Entry) -> str:
     """A line of master.cf as `postconf -M -f` shows it."""
-    return lay_out_entry(entry, lambda value: value, fold=True) + "\n"
+    return lay_out_entry(entry, lambda value: value, fold=True, careful=True) + "\n"

@@ -69,11 +69,20 @@ FUNCTIONS: Mapping[str, Callable[[str], str]] = MappingProxyType(
 )
 
 
+MALFORMED = 'malformed compatibility level syntax: "{}"'
+
+
+def is_level(text: str) -> bool:
+    """True for a compatibility level."""
+    found = LEVEL.match(text)
+    return found is not None and all(int(part) <= 1023 for part in found.groups("0")[1:])
+
+
 def parse_level(text: str) -> tuple[int, int, int]:
     """A compatibility level, ``3`` or ``3.6`` or ``3.6.1``, as something that compares.  Raises ConfigTrouble."""
     found = LEVEL.match(text)
-    if found is None or any(int(part) > 1023 for part in found.groups("0")[1:]):
-        raise ConfigTrouble(f'malformed compatibility level syntax: "{text}"')
+    if found is None or not is_level(text):
+        raise ConfigTrouble(MALFORMED.format(text))
     major, minor, patch = (int(part) for part in found.groups("0"))
     return major, minor, patch
 
@@ -344,13 +353,12 @@ class Expander:
             raise _Stop
         if self._scanning:
             return "", at
-        try:
-            truth = compare("".join(operands[0].result), op, "".join(operands[1].result), suffix)
-        except BadNumber:
-            raise
-        except ConfigTrouble as trouble:
-            raise _Stop(trouble.message) from None
-        return "true" if truth else "", at
+        texts = tuple("".join(operand.result) for operand in operands)
+        if suffix:
+            malformed = next((text for text in texts if not is_level(text)), None)
+            if malformed is not None:
+                raise _Stop(MALFORMED.format(malformed))
+        return "true" if compare(texts[0], op, texts[1], suffix) else "", at
 
     def _choose(self, inside: str, at: int, value: str, context: _Context) -> None:
         """Append the value, or what ``?`` and ``:`` make of it in the text from `at` on.

@@ -78,6 +78,11 @@ def receive_start(end: socket.socket) -> Given:
         raise ChildTrouble(f"no start message: {trouble}") from trouble
     if not isinstance(start, m.Start) or start.version != m.VERSION:
         raise ChildTrouble("the supervisor speaks another version: restart Seawall as a whole")
+    while len(descriptors) < 1 + start.has_log + len(start.listeners):
+        data, more = receive_now(end)
+        if not more:
+            raise ChildTrouble("the supervisor ended before it had handed over every port")
+        descriptors += more
     with os.fdopen(descriptors.pop(0), "rb") as file:
         file.seek(0)
         configuration = msgspec.msgpack.decode(file.read(), type=m.Configuration)

@@ -14,7 +14,7 @@ from seawall.mail.envelope import Envelope, Recipient
 from seawall.mail.outcome import Outcome
 from seawall.mail.verified import Verified
 
-VERSION = 6
+VERSION = 7
 """Raised with every change; a child of another version is not talked to."""
 
 
@@ -44,6 +44,10 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     generation: int
     listeners: tuple[ListenerInfo, ...] = ()
     has_log: bool = False
+
+
+class MoreDescriptors(msgspec.Struct, frozen=True, tag=True):
+    """Supervisor → child, after `Start`: descriptors that did not fit beside it, in their order."""
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -229,7 +233,9 @@ class GreylistAnswer(msgspec.Struct, frozen=True, tag=True):
     """policy.greylist.Elder"""
 
 
-ChannelMessage: TypeAlias = Start | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
+ChannelMessage: TypeAlias = (
+    Start | MoreDescriptors | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
+)
 LinkMessage: TypeAlias = (
     Announce
     | Flush

@@ -21,7 +21,7 @@ from enum import Enum, auto
 import msgspec
 
 from seawall.run import messages as m
-from seawall.run.channel import Codec, pair, receive_now, send_now
+from seawall.run.channel import MOST_DESCRIPTORS, Codec, pair, receive_now, send_now
 
 SILENT = 2.0
 """Seconds without a beat after which a neighbour accepts as well (docs/design.md, Processes)."""
@@ -264,7 +264,10 @@ class Supervisor:
 
     def _tell(self, child: Child, message: m.ChannelMessage, descriptors: Sequence[int] = ()) -> None:
         try:
-            send_now(child.channel, self._codec.encode(message), descriptors)
+            send_now(child.channel, self._codec.encode(message), descriptors[:MOST_DESCRIPTORS])
+            for at in range(MOST_DESCRIPTORS, len(descriptors), MOST_DESCRIPTORS):
+                more = descriptors[at : at + MOST_DESCRIPTORS]
+                send_now(child.channel, self._codec.encode(m.MoreDescriptors()), more)
         except OSError:
             return  # its end is noticed by `_bury`; a child that does not read is silent, and replaced for that
 
@@ -402,8 +405,9 @@ class Supervisor:
         others = [c for c in self._children if c.role == "worker" and c.index != child.index and c.state is State.READY]
         if others:
             child.helper = min(others, key=lambda c: (c.index - child.index) % max(1, self._plan.workers))
-            infos = tuple(info for info, _ in self._plan.groups)
-            sockets = [group[child.index].fileno() for _, group in self._plan.groups]
+            groups = self._plan.groups[:MOST_DESCRIPTORS]  # so many ports are helped at once
+            infos = tuple(info for info, _ in groups)
+            sockets = [group[child.index].fileno() for _, group in groups]
             self._tell(child.helper, m.Adopt(child.index, infos), sockets)
 
     def _release(self, child: Child) -> None:

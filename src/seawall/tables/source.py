@@ -114,7 +114,8 @@ def parse_aliases(text: str, path: str, warn: Warn, utf8: bool) -> Iterator[Entr
         if any(_is(token, "@") or _is(token, "%") for token in before):
             warn(f"{where}: name must be local")
             continue
-        yield line.first, rfc822.internalize(before), rfc822.externalize(tokens[colon + 1 :])
+        value = rfc822.externalize(tokens[colon + 1 :])
+        yield line.first, rfc822.internalize(before), f"{value} " if _is(tokens[-1], ",") else value
 
 
 def _is(token: rfc822.Token, operator: str) -> bool:
