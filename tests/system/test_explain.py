@@ -37,8 +37,10 @@ def test_a_refusal_of_the_running_server_is_explained(box: Box) -> None:
             acts += [("send", f"{command}\r\n"), ("expect", 1)]
         heard = box.talk(acts, port=25, source="198.18.1.1")
         refusal = heard[3].lines[-1]
-        command = ("python", "-m", "seawall", "explain", "-c", "/etc/postfix", "--past", "1")
         for _ in range(TRIES):
+            said = re.search(r"smtpd\[(\d+)\]: NOQUEUE: reject", box.log()[0])
+            number = said[1] if said is not None else "1"
+            command = ("python", "-m", "seawall", "explain", "-c", "/etc/postfix", "--past", number)
             told = box.run(*command, check=False)
             if "reject_unauth_destination" in told.out:
                 break

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from seawall.cli import postmap
 from seawall.cli.map_options import Fatal, read_options
 from seawall.cli.map_tool import Session
+from seawall.tables.table import TableUnsupported
 
 LONGEST = 60
 
@@ -32,7 +33,7 @@ def ours(questions: list[tuple[str, str]]) -> list[tuple[int, str]]:
             for spec, key in questions:
                 try:
                     value = session.ask(session.open(spec), key)
-                except Fatal:
+                except (Fatal, TableUnsupported):
                     value = None
                 answers.append((1, "") if value is None else (0, f"{value}\n"))
     finally:
