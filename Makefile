@@ -1,8 +1,5 @@
 # make run, make test: all the set-up there is.  Nothing outside the checkout is changed, apt is never called.
-# The distribution's own Python first: it is built with profile and link-time optimisation, which those that are built
-# by hand often lack (a quarter more sessions a second was seen).
-FIT = -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'
-PYTHON ?= $(shell for each in /usr/bin/python3 python3; do $$each $(FIT) 2>/dev/null && { echo $$each; exit; }; done; echo python3)
+PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=

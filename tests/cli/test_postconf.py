@@ -139,7 +139,6 @@ def test_types_and_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
         (["-X"], "missing service argument"),
         (["-F", "smtp/inet/nope"], 'invalid service attribute name: "nope"'),
         (["-M", "a/b/c"], "-M option requires service_name[/type]"),
-        (["-T", "nope"], "unknown 'postconf -T' mode: nope"),
     ],
 )
 def test_what_does_not_go_together_is_fatal(

@@ -227,7 +227,7 @@ def show_overrides(options: Options) -> None:
 
     def show(entry: Entry, part: str) -> int:
         overrides = entry.overrides()
-        shown = [name for name in sorted(overrides) if part in (ANY, name)]
+        shown = [name for name in sorted(overrides) if part in (ANY, name) and name not in READ_ONLY]
         for name in shown:
             value = configuration.shown(entry, overrides[name])
             text = f"{entry.name}/{name}"

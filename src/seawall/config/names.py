@@ -222,7 +222,7 @@ class Names:
         if value is None:
             return
         title = f"dictionary {scope.entry.name if scope.entry else 'mail_dict'}: "
-        for name in split_words(self._expanded(value, scope.values.get, title)):
+        for name in self._expanded(value, scope.values.get, title).replace(",", " ").split():
             if scope.entry is None:
                 self._classes_of_restrictions.add(name)
             self._flag(name, scope, is_database=False)

@@ -15,7 +15,8 @@ from types import MappingProxyType
 from seawall.mail.rfc822 import addresses, parse
 
 # Header lines with their continuations.  A name is printable ASCII; blanks before the colon are an old custom.
-_BLOCK = re.compile(rb"(?:[\x21-\x39\x3b-\x7e]++[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+)*+")
+# Without possessive repeats, which Debian 12's Python 3.11.2 gets wrong; every step is decided by its next byte anyhow.
+_BLOCK = re.compile(rb"(?:[\x21-\x39\x3b-\x7e]+[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*)*")
 _ONE = re.compile(rb"([\x21-\x39\x3b-\x7e]+)([ \t]*):([^\n]*(?:\n[ \t][^\n]*)*)\n?")
 _IS_HEADER = re.compile(rb"[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
