@@ -1,4 +1,7 @@
-"""What postmap(1) and postalias(1) share: options, building, querying, deleting and listing, in Postfix's words."""
+"""What postmap(1) and postalias(1) share: options, building, querying, deleting and listing, in Postfix's words.
+
+Where Postfix's own lose something or crash, ours do not (docs/differences.md D-47).
+"""
 
 from __future__ import annotations
 
