@@ -232,6 +232,7 @@ class Session:
                     if self.use.utf8 and not is_utf8(one):
                         shown = f"{kind}:{name}{FORMATS[kind].family.shown}"
                         self.warn(f'{shown}: non-UTF-8 key "{one}": malformed UTF-8 or invalid codepoint')
+                        found = True  # as Postfix has it: that key is not there any more
                     else:
                         found |= database.delete(one)
                 if database.changed:

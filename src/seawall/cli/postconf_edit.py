@@ -45,7 +45,7 @@ class Block:
 
     def content(self) -> str:
         """The logical line's own parts, joined."""
-        return "".join(line.replace("\n", " ") for line in self.lines if not is_skipped(line))
+        return "".join(line for line in self.lines if not is_skipped(line))
 
     def remarks(self) -> list[str]:
         """The comments and empty lines inside it."""
@@ -134,7 +134,7 @@ def edit_main(options: Options) -> None:
 def ended_as(old: str, new: str) -> str:
     """The new text, its last line without an end if that line stood so at the end of the old one."""
     last = old[old.rfind("\n") + 1 :]
-    return new.removesuffix("\n") if last and new.endswith("\n" + last + "\n") else new
+    return new.removesuffix("\n") if last and f"\n{new}".endswith(f"\n{last}\n") else new
 
 
 def parse_main_request(text: str, options: Options) -> tuple[str, str]:
@@ -276,7 +276,7 @@ def parse_block(block: Block, location: Location) -> Entry:
         return parse_entry(block.content(), location, warn)
     except ConfigTrouble as trouble:
         if trouble.message.startswith("invalid "):
-            raise Fatal(trouble.message) from None
+            raise Fatal(trouble.message.replace("\n", " ")) from None
         raise Fatal(f"file {location.file}: line {location.line}: {trouble.message}") from None
 
 

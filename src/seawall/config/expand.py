@@ -349,15 +349,15 @@ class Expander:
         operands = (_Context(), _Context())
         for text, operand in zip((left, right), operands, strict=True):
             context.failed |= self._parse(text, operand)
+        texts = tuple("".join(operand.result) for operand in operands)
+        if suffix and not self._scanning:  # also where an operand failed, as in Postfix
+            malformed = next((text for text in texts if not is_level(text)), None)
+            if malformed is not None:
+                raise _Stop(MALFORMED.format(malformed))
         if context.failed:
             raise _Stop
         if self._scanning:
             return "", at
-        texts = tuple("".join(operand.result) for operand in operands)
-        if suffix:
-            malformed = next((text for text in texts if not is_level(text)), None)
-            if malformed is not None:
-                raise _Stop(MALFORMED.format(malformed))
         return "true" if compare(texts[0], op, texts[1], suffix) else "", at
 
     def _choose(self, inside: str, at: int, value: str, context: _Context) -> None:

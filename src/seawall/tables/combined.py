@@ -20,13 +20,21 @@ _PROXY = "proxy:"
 _DEEPEST = 10  # braces inside braces; ours
 
 
-def _members(opening: Opening, what: str) -> tuple[str, ...] | None:
+def _members(opening: Opening) -> tuple[str, ...] | None:
     """The words inside ``{ … }``; None, with a warning, where there are none."""
     inside = unbrace(opening.text)
     words = split_words(inside) if inside is not None else []
-    if not words or (what == "type:name" and any(":" not in word for word in words)):
-        return None
-    return tuple(words)
+    return tuple(words) or None
+
+
+def _opened(opening: Opening) -> tuple[Table, ...] | None:
+    """The tables inside ``{ … }``, opened in order; None where something else stands there."""
+    tables: list[Table] = []
+    for word in _members(opening) or ():
+        if ":" not in word:
+            return None
+        tables.append(opening.open(word, opening.use))
+    return tuple(tables) or None
 
 
 def _bad(opening: Opening, what: str) -> Table:
@@ -69,10 +77,8 @@ class Pipe:
 
 def open_pipemap(opening: Opening) -> Table:
     """``pipemap:{type:name, type:name …}``"""
-    words = _members(opening, "type:name")
-    if words is None:
-        return _bad(opening, "type:name")
-    return Pipe(opening.name, tuple(opening.open(word, opening.use) for word in words))
+    tables = _opened(opening)
+    return _bad(opening, "type:name") if tables is None else Pipe(opening.name, tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +127,13 @@ def _joined(answers: list[str]) -> str | None:
 
 def open_unionmap(opening: Opening) -> Table:
     """``unionmap:{type:name, type:name …}``"""
-    words = _members(opening, "type:name")
-    if words is None:
-        return _bad(opening, "type:name")
-    return Union(opening.name, tuple(opening.open(word, opening.use) for word in words))
+    tables = _opened(opening)
+    return _bad(opening, "type:name") if tables is None else Union(opening.name, tables)
 
 
 def open_randmap(opening: Opening) -> Table:
     """``randmap:{value, value …}``: one of them by chance, whatever is asked."""
-    words = _members(opening, "value")
+    words = _members(opening)
     if words is None:
         return _bad(opening, "value")
     if opening.use.files:

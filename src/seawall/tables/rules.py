@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from seawall.config.source import LogicalLine
+from seawall.config.source import LogicalLine, is_skipped
 from seawall.mail.words import group_trouble, split_words, unbrace
 from seawall.tables.simple import MemoryTable, troubled
 from seawall.tables.source import file_contents, files_trouble, lines_of, read_text
@@ -143,7 +143,8 @@ def inline_lines(text: str) -> list[LogicalLine] | str:
         rule = unbrace(word)
         if rule is None:
             return group_trouble(word) or ""
-        lines.append(LogicalLine(rule, number, number))
+        if not is_skipped(rule):
+            lines.append(LogicalLine(rule, number, number))
     return lines
 
 

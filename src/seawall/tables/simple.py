@@ -53,6 +53,8 @@ def split_name_value(text: str) -> tuple[str, str] | str:
     """``name = value``, or what is wrong with it.  A name may be empty, or hold blanks and ``=`` inside quotes, which it
     keeps.  split_qnameval(3)"""
     rest = text.lstrip(BLANKS)
+    if not rest:
+        return "no key found; expected format: key = value"
     end, quoted = 0, False
     while end < len(rest) and (quoted or rest[end] not in BLANKS + "="):
         if rest[end] == '"':
@@ -76,6 +78,8 @@ def open_inline(opening: Opening) -> Table:
         return troubled(opening, f"bad UTF-8 syntax: {need}")
     if inside is None or opening.text == "{}":
         return troubled(opening, f"bad syntax: {need}")
+    if opening.use.files:
+        need = need.replace("=value...", "=filename...")
     entries: dict[str, str] = {}
     for word in split_words(inside):
         pair = split_name_value(word)
@@ -90,7 +94,6 @@ def open_inline(opening: Opening) -> Table:
         if opening.use.files:
             content = file_contents(value, opening.path)
             if content is None:
-                need = need.replace("=value", "=filename")
                 return troubled(opening, f"{files_trouble(value, opening.path)}: {need}")
             value = content
         entries[name] = value
