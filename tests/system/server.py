@@ -163,8 +163,11 @@ class Server:
         return path.read_text("latin-1") if path.exists() else ""
 
     def said(self, text: str) -> None:
-        """Wait until the log has it."""
-        until(lambda: text in self.log(), f"the log says: {text}")
+        """Wait until the log has it; where it does not, the failure shows the log's end."""
+        try:
+            until(lambda: text in self.log(), f"the log says: {text}")
+        except AssertionError as trouble:
+            raise AssertionError(f"{trouble}; its end:\n{self.log()[-3000:]}") from None
 
     def children(self, role: str = "") -> list[Child]:
         """The children that live, of one role or all; the newest last."""
