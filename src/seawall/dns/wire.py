@@ -50,6 +50,7 @@ _KNOWS = 0x0480
 """AA or RA: the server is asked about its own zone, or asks others."""
 _LENGTHS = tuple(bytes((length,)) for length in range(64))
 _OPT = 41
+_SOA = KINDS["SOA"]
 
 
 class BadMessage(Exception):
@@ -126,6 +127,21 @@ def _label(data: bytes) -> str:
     if text.isalnum() or not any(letter in ".\\" or letter <= " " for letter in text):
         return text
     return "".join(f"\\{ord(letter):03d}" if letter in ".\\" or letter <= " " else letter for letter in text)
+
+
+def _skip_name(data: bytes, at: int) -> int:
+    """Where a name ends that nobody reads.  BadMessage where it runs past the end."""
+    while True:
+        if at >= len(data):
+            raise BadMessage("name runs past the end")
+        length = data[at]
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            raise BadMessage("unknown label type")
+        at += length + 1
+        if length == 0:
+            return at
 
 
 class _Raw(msgspec.Struct, frozen=True):
@@ -255,8 +271,11 @@ def parse_response(data: bytes, number: int, name: str, kind: str, query: bytes 
     if is_cut or rcode not in (NOERROR, NXDOMAIN):
         return Response(rcode, is_cut, secure, NoSuchName())
     records, at = _read_records(data, at, answers)
-    authority, _ = _read_records(data, at, authorities)
-    return Response(rcode, False, secure, _answer(data, records, authority, asked, kind, rcode, secure))
+    if not records:
+        ttl = _negative_ttl(data, at, authorities)
+        return Response(rcode, False, secure, NoSuchName(ttl) if rcode == NXDOMAIN else NoData(ttl))
+    answer = _answer(data, records, (at, authorities), asked, kind, rcode, secure)
+    return Response(rcode, False, secure, answer)
 
 
 def _read_question(data: bytes, name: str, kind: str, query: bytes) -> tuple[str, int]:
@@ -274,9 +293,12 @@ def _read_question(data: bytes, name: str, kind: str, query: bytes) -> tuple[str
 
 
 def _answer(
-    data: bytes, records: list[_Raw], authority: list[_Raw], name: str, kind: str, rcode: int, secure: bool
+    data: bytes, records: list[_Raw], authority: tuple[int, int], name: str, kind: str, rcode: int, secure: bool
 ) -> Answer:
-    """Follow CNAMEs inside the message, and take what stands at their end."""
+    """Follow CNAMEs inside the message, and take what stands at their end.
+
+    `authority` is where that section begins, and how many records it has.
+    """
     ttl = 1 << 31
     for _ in range(LONGEST_CHAIN):
         here = [raw for raw in records if raw.name == name]
@@ -285,7 +307,7 @@ def _answer(
             return _found(data, wanted, kind, ttl, secure)
         alias = next((raw for raw in here if raw.number == KINDS["CNAME"]), None)
         if alias is None:
-            negative = min(ttl, _negative_ttl(data, authority))
+            negative = min(ttl, _negative_ttl(data, *authority))
             return NoSuchName(negative) if rcode == NXDOMAIN else NoData(negative)
         ttl = min(ttl, alias.ttl)
         name = _host(data, alias)[0].lower()
@@ -313,11 +335,19 @@ def is_usable(kind: str, data: str, preference: int) -> bool:
     )
 
 
-def _negative_ttl(data: bytes, authority: list[_Raw]) -> int:
-    """RFC 2308 §5: the lesser of the SOA's own TTL and its last field."""
-    for raw in authority:
-        if raw.number == KINDS["SOA"]:
-            if raw.end - raw.start < 22:
+def _negative_ttl(data: bytes, at: int, count: int) -> int:
+    """RFC 2308 §5: the lesser of the SOA's own TTL and its last field.  Whose SOA it is, nobody asks."""
+    for _ in range(count):
+        at = _skip_name(data, at)
+        if at + _RECORD.size > len(data):
+            raise BadMessage("record runs past the end")
+        number, kind, ttl, length = _RECORD.unpack_from(data, at)
+        at += _RECORD.size + length
+        if at > len(data):
+            raise BadMessage("record data runs past the end")
+        if number == _SOA and kind == _CLASS_IN:
+            if length < 22:
                 raise BadMessage("short SOA")
-            return min(raw.ttl, int.from_bytes(data[raw.end - 4 : raw.end], "big"))
+            # RFC 2181 §8: a TTL with the top bit set counts as zero
+            return min(ttl if ttl < 1 << 31 else 0, int.from_bytes(data[at - 4 : at], "big"))
     return NEGATIVE_TTL
