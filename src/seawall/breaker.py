@@ -1,8 +1,8 @@
-"""A circuit breaker: whether a part of somebody else's (policy service, database) is worth asking now.
+"""A circuit breaker: whether a part of somebody else's (policy service, database, name server) is worth asking now.
 
 Pure: time is an argument, in seconds of a monotonic clock.  It opens after refused connections or several full
 timeouts, and lets one question through from time to time; the first answer closes it.  A slow answer within the
-timeout is an answer.
+timeout is an answer.  docs/differences.md D-21, D-45, D-76
 """
 
 from __future__ import annotations

@@ -156,6 +156,34 @@ async def test_an_answer_that_comes_after_the_question_was_sent_again_is_an_answ
     assert question_of(again) == question_of(query)
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_a_server_that_answers_a_moment_too_late_comes_to_life_again(attempts: int) -> None:
+    """Its first questions were lost; from then on each answer takes a little longer than a try."""
+    loop = asyncio.get_running_loop()
+    timeout, warnings = 0.3, list[str]()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        MADE.append(Resolver(ResolverSettings((server.getsockname(),), timeout, attempts), warn=warnings.append))
+        resolver, is_lost = MADE[-1], True
+
+        async def answer_late() -> None:
+            while True:
+                query, client = await loop.sock_recvfrom(server, 512)
+                if not is_lost:
+                    loop.call_later(timeout * 1.05, server.sendto, message(query, []), client)
+
+        answering = asyncio.create_task(answer_late())
+        await dead(resolver)
+        is_lost = False
+        async with asyncio.timeout(10):
+            while len(warnings) < 2:
+                await asyncio.sleep(0)
+        answering.cancel()
+
+    assert [text.partition(": ")[2][:9] for text in warnings] == ["no answer", "answers a"]
+
+
 async def test_ten_thousand_who_wait_for_a_turn_hear_of_a_death() -> None:
     mood = Moody()
     async with FakeServer(mood) as server:

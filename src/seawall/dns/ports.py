@@ -47,11 +47,15 @@ Q = TypeVar("Q")
 
 class SharedPort(Generic[Q]):
     """One connected socket.  `heard(question, number, data)` gets each answer whose id is asked here,
-    `failed(question, text)` the news that nobody listens there.  That is the end of the port: uvloop hears no more of a
-    socket that had an error."""
+    `failed(question, text)` the news that nobody listens there, `stray()` whatever else comes: a word to questions that
+    were given up.  A failure is the end of the port: uvloop hears no more of a socket that had an error."""
 
     def __init__(
-        self, server: tuple[str, int], heard: Callable[[Q, int, bytes], None], failed: Callable[[Q, str], None]
+        self,
+        server: tuple[str, int],
+        heard: Callable[[Q, int, bytes], None],
+        failed: Callable[[Q, str], None],
+        stray: Callable[[], None],
     ) -> None:
         """Raises OSError."""
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
@@ -61,6 +65,7 @@ class SharedPort(Generic[Q]):
         self._socket.connect(server)
         self._heard = heard
         self._failed = failed
+        self._stray = stray
         self._asked: dict[int, Q] = {}
         self.is_closed = False
         self._loop = asyncio.get_running_loop()
@@ -114,6 +119,8 @@ class SharedPort(Generic[Q]):
             known = self._asked.get(number)
             if known is not None:
                 self._heard(known, number, data)
+            else:
+                self._stray()
 
     def _fail_all(self, text: str) -> None:
         self.close()

@@ -93,6 +93,10 @@ class Resolver:
             return NoSuchName()
         return self._join(key)
 
+    def is_nearly_full(self) -> bool:
+        """Three quarters of what may be in flight are: the rest is for questions that somebody waits for."""
+        return self._in_flight >= MOST_IN_FLIGHT * 3 // 4
+
     def flush(self) -> None:
         """Forget every answer."""
         self._cache.clear()
@@ -129,10 +133,11 @@ class Resolver:
         return question if question.answer is None else question.answer
 
     def _next_server(self, question: Question) -> NameServer | None:
-        """The next one that is not dead; each has its turn `attempts` times.  A probe goes where it must, once."""
+        """The next one that is not dead; each has its turn `attempts` times.  A probe goes where it must, and is heard for
+        twice the time that an answer may take: from a slow server each would else come a moment too late."""
         if question.only is not None:
             question.tries += 1
-            return question.only if question.tries == 1 else None
+            return question.only if question.tries <= 2 else None
         servers = self._servers
         while question.tries < self._most_tries:
             server = servers[(question.tries + question.start) % len(servers)]
@@ -192,7 +197,12 @@ class Resolver:
         """From a port that other questions use as well.  Raises OSError."""
         port = next((port for port in server.ports if not port.is_full), None)
         if port is None:
-            port = SharedPort(server.address, partial(self._arrived, server), partial(self._failed, server))
+            port = SharedPort(
+                server.address,
+                partial(self._arrived, server),
+                partial(self._failed, server),
+                partial(self._lives, server),
+            )
             server.ports = [*(each for each in server.ports if not each.is_closed), port]
         question.number = port.ask(question, question.wire, self._numbers)
         question.port = port
@@ -343,6 +353,12 @@ class Resolver:
                     self._drop(question)
                     self._try(question)
         self._probe(server)
+
+    def _lives(self, server: NameServer) -> None:
+        """A word to a question that was given up: too late for that, but nobody is dead who speaks."""
+        server.heard += 1
+        if server.is_suspect:
+            self._answers_again(server)
 
     def _answers_again(self, server: NameServer) -> None:
         if server.is_dead and self._warn is not None:
