@@ -69,6 +69,7 @@ class Server:
         "_content",
         "_dropping",
         "_event",
+        "_heard",
         "_held",
         "_lines",
         "_refusal",
@@ -97,6 +98,8 @@ class Server:
         self.helo: str | None = None
         self.line = ""
         """The command line that was read last."""
+        self._heard = b""
+        """The same, with what stands behind a NUL."""
         self.size = 0
         """Content bytes of the message under way, as message_size_limit counts them."""
         self.pipelined = False
@@ -186,16 +189,17 @@ class Server:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             if rules.smtputf8:
-                return self._waits(Refused(UNKNOWN, _BAD_UTF8))
+                return self._waits(_no_command(_BAD_UTF8))
             text = line.decode("utf-8", "surrogateescape")
         if "\0" in text:
             text = text.partition("\0")[0]  # a C string ends here
         if rules.command_filter is not None:
             text = rules.command_filter(text.lstrip(" \t")) or text
-        self.line = text
+            line = text.encode("utf-8", "surrogateescape")
+        self.line, self._heard = text, line
         words = split_command(text)
         if not words.words:
-            return self._waits(Refused(UNKNOWN, _BAD_SYNTAX))
+            return self._waits(_no_command(_BAD_SYNTAX))
         return self._named(words)
 
     def _named(self, words: Words) -> Event | NeedData:
@@ -227,7 +231,7 @@ class Server:
 
     def _unknown(self, word: str) -> Refused:
         if _HEADER.match(word) or self.rules.is_forbidden(word):
-            sample = escape(self.line.encode("utf-8", "surrogateescape"))[:SAMPLE]
+            sample = escape(self._heard)[:SAMPLE]
             return Refused(UNKNOWN, _RULE_BREAKER, hangs_up=True, note=Note.NON_SMTP, sample=sample)
         return Refused(UNKNOWN, self.denied or _NOT_RECOGNIZED)
 
@@ -430,3 +434,8 @@ class Server:
         self._forget()
         self.helo = helo
         self.protocol = protocol
+
+
+def _no_command(reply: Reply) -> Refused:
+    """What has no first word counts as no command, and where the client is does not change."""
+    return Refused(UNKNOWN, reply, goes_on=True)
