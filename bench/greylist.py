@@ -99,7 +99,7 @@ def measure_memory(triplets: int) -> None:
 
 
 def measure_store(triplets: int, now: float) -> None:
-    """The same in SQLite: written in batches as the watcher does, loaded as a worker does."""
+    """The same in SQLite, written in batches as the watcher does; `bench.stores` measures what is read."""
     with tempfile.TemporaryDirectory(dir=Path(__file__).parents[1] / ".cache") as place:
         path = Path(place) / "greylist.sqlite"
         store = GreylistStore(path)
@@ -116,15 +116,12 @@ def measure_store(triplets: int, now: float) -> None:
         store.save(rows, [])
         written = time.perf_counter() - begin
         begin = time.perf_counter()
-        store.load(greylist, now)
-        loaded = time.perf_counter() - begin
-        begin = time.perf_counter()
         for number in range(0, triplets, max(1, triplets // 1000)):
             store.elders(greylist.keys(*stranger(number)).pair)
         asked = (time.perf_counter() - begin) / 1000
         store.close()
         size = path.stat().st_size
-        print(f"store: {size / 2**20:.0f} MiB, written at {triplets / written:,.0f} a second, loaded in {loaded:.1f} s")
+        print(f"store: {size / 2**20:.0f} MiB, written at {triplets / written:,.0f} a second")
         print(f"a question for the networks of one sender and recipient: {asked * 1e6:.0f} µs")
 
 

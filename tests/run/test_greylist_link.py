@@ -115,6 +115,18 @@ async def test_a_worker_that_is_replaced_knows_what_the_store_knows(tmp_path: Pa
         assert await one.attempt("198.18.1.1") is Standing.RETRIED
 
 
+async def test_a_worker_that_takes_a_neighbours_client_knows_what_the_neighbour_wrote(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        one, two = Worker(site), Worker(site)
+        for worker in (one, two):
+            await worker.greylist.begin()
+        assert await one.attempt("198.18.1.1") is Standing.NEW
+        await site.settle(one)
+        site.now += 301
+        assert await two.attempt("198.18.1.1") is Standing.RETRIED
+        assert two.questions == 0
+
+
 async def test_changes_wait_for_a_watcher_and_a_dead_one_holds_nobody_up(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
         one = Worker(site)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import sqlite3
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from seawall.config.settings import ConfigTrouble, Settings
 from seawall.policy.greylist import Elder, Greylist, Rules
-from seawall.policy.greylist_store import FILE, GreylistStore
+from seawall.policy.greylist_store import FILE, GreylistLookUps, GreylistStore
 from seawall.policy.greylisting import NAME, Greylister, Mode, read_mode, read_rules
 
 SAVE = 0.5
@@ -47,11 +46,13 @@ class LocalGreylist:
 
     def __init__(self, path: Path, rules: Rules, tell: Callable[[str], None]) -> None:
         """Raises sqlite3.Error, OSError."""
-        os.umask(0o077)
         self._tell = tell
         self._store = GreylistStore(path)
-        greylist = Greylist(rules, self._store.secret)
-        self._store.load(greylist, time.time())
+        for remark in self._store.take_remarks():
+            tell(f"warning: {remark}")
+        self._kept = GreylistLookUps(path, lambda text: tell(f"warning: greylist {text}"))
+        self._kept.warm()
+        greylist = Greylist(rules, self._store.secret, self._kept)
         self.greylister = Greylister(greylist, self._elders, time.time)
         self._forgotten = time.monotonic()
 
@@ -83,5 +84,6 @@ class LocalGreylist:
     def close(self) -> None:
         """Write the rest."""
         self._save()
+        self._kept.close()
         with contextlib.suppress(sqlite3.Error):
             self._store.close()

@@ -1,18 +1,21 @@
-"""The clients that have passed, in the memory of the worker that sees their network: exact, and bounded.
+"""The clients that have passed, for the worker that sees their network: the recent ones in memory, the others in the store.
 
-What changes is written behind: `take_changes` gives it to whoever keeps the store.
+What changes is written behind: `take_changes` gives it to whoever keeps the store.  docs/decisions/0010
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Protocol
 
-from seawall.door.screening import Stamps, expired
+from seawall.door.screening import Stamps
 from seawall.mail.network import format_address, parse_address
 
 MOST = 1_000_000
-"""Clients in memory; ours: some 200 MB.  The one that passed longest ago goes first."""
+"""Clients in the store; ours: some 60 MB.  The one that passed longest ago goes first."""
+RECENT = 50_000
+"""Clients in a worker's memory; ours: some 10 MB.  The store knows them all half a second later."""
 _PACKED = struct.Struct("<5Q")
 _IS_IPV6 = 1 << 128
 
@@ -34,10 +37,19 @@ def address_of(key: int) -> str:
     return format_address(key, 32) if key < _IS_IPV6 else format_address(key ^ _IS_IPV6, 128)
 
 
-class PassedClients:
-    """What is remembered.  `most` bounds it."""
+class Kept(Protocol):
+    """The store, as it is asked for one client.  The answer is at once, and None as well where it has none to give now."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def find(self, address: str) -> tuple[int, ...] | None:
+        """When each of a client's results expires; its address as `address_of` writes it."""
+        ...
+
+
+class PassedClients:
+    """What is remembered: in memory at most `most` clients, the rest in `kept`, where there is a store."""
+
+    def __init__(self, kept: Kept | None = None, most: int = RECENT) -> None:
+        self._kept = kept
         self._most = most
         self._known: dict[int, bytes] = {}
         self._changed: set[int] = set()
@@ -47,8 +59,14 @@ class PassedClients:
 
     def find(self, address: str) -> Stamps | None:
         """When each of a client's results expires."""
-        packed = self._known.get(key_of(address) or -1)
-        return None if packed is None else list(_PACKED.unpack(packed))
+        key = key_of(address)
+        if key is None:
+            return None
+        packed = self._known.get(key)
+        if packed is not None:
+            return list(_PACKED.unpack(packed))
+        stamps = None if self._kept is None else self._kept.find(address_of(key))
+        return None if stamps is None else list(stamps)
 
     def keep(self, address: str, stamps: Stamps) -> None:
         """Remember, and write it behind."""
@@ -61,40 +79,18 @@ class PassedClients:
         if len(self._known) > self._most:
             oldest = next(iter(self._known))
             del self._known[oldest]
-            self._changed.add(oldest)
-
-    def load(self, rows: Iterable[Change]) -> None:
-        """What the store knows; what was learnt since counts more."""
-        for address, stamps in rows:
-            key = key_of(address)
-            if key is not None and len(stamps) == _PACKED.size // 8 and len(self._known) < self._most:
-                self._known.setdefault(key, _PACKED.pack(*stamps))
+            self._changed.discard(oldest)  # for so long nobody took it: it is tested again one day
 
     def take_changes(self, most: int) -> list[Change]:
         """Some of what changed since it was taken last."""
         taken: list[Change] = []
         while self._changed and len(taken) < most:
             key = self._changed.pop()
-            packed = self._known.get(key)
-            taken.append((address_of(key), () if packed is None else _PACKED.unpack(packed)))
+            taken.append((address_of(key), _PACKED.unpack(self._known[key])))
         return taken
 
     def give_back(self, changes: Iterable[Change]) -> None:
         """They could not be written: again later."""
-        self._changed.update(key for address, _ in changes if (key := key_of(address)) is not None)
-
-    def clean(self, enabled: int, before: int, at_once: int) -> Iterator[tuple[int, int]]:
-        """Forget whose results had expired at the time `before`; (retained, dropped) after each `at_once` clients."""
-        retained = dropped = 0
-        for place, key in enumerate(tuple(self._known), 1):
-            packed = self._known.get(key)
-            if packed is not None:
-                if expired(list(_PACKED.unpack(packed)), enabled, before):
-                    del self._known[key]
-                    self._changed.add(key)
-                    dropped += 1
-                else:
-                    retained += 1
-            if place % at_once == 0:
-                yield retained, dropped
-        yield retained, dropped
+        self._changed.update(
+            key for address, _ in changes if (key := key_of(address)) is not None and key in self._known
+        )

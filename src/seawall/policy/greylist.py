@@ -4,19 +4,19 @@ A triplet is a client's network, a sender and a recipient.  Its first attempt is
 `delay` and within `window` passes, and so does all that follows, until nothing was heard for `keep` (D-55).  A network that
 has retried properly for several triplets passes without a wait.
 
-Triplets are kept as keyed hashes in fixed records, because a flood brings millions of them: a record is 18 bytes, and
-a million of them some 35 MB (`python -m bench.greylist` prints it).
+Triplets are keyed hashes in fixed records of 18 bytes, because a flood brings millions of them.  Where there is a store,
+memory holds the recent ones, and others are read from it as they are asked for (`Kept`, docs/decisions/0010).
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from seawall.mail.network import format_address, parse_address
 
@@ -29,6 +29,9 @@ DEEPEST = 64
 MOST_PASSES = 65535
 MOST_CHANGES = 100_000
 """Changes that wait to be written; more are dropped, so that a store that is gone costs no memory."""
+RECENT = 131_072
+"""Triplets in memory where a store has them all: at most some 5 MB.  Ours."""
+MOST_ASKED = 1000
 MOST_ELDERS = 3
 """Earlier attempts for the same sender and recipient that a new one is compared with.  Ours."""
 SECRET = 16
@@ -128,11 +131,6 @@ class Records:
                     self._buckets[self._swept] = bytearray(kept) if kept else None
             self._swept = (self._swept + 1) % self._count
 
-    def load(self, rows: Iterator[tuple[int, int, int, int]], now: int) -> None:
-        """Keep entries as they come: (key, first, last, passed)."""
-        for key, first, last, passed in rows:
-            self.put(key, Entry(first, last, passed), now)
-
 
 def _find(bucket: bytearray, key: int) -> int:
     """Where the record of a key begins; -1 where there is none."""
@@ -217,14 +215,27 @@ class NetworkRow(NamedTuple):
     retried: int
 
 
+class Kept(Protocol):
+    """The store, as it is asked for one attempt.  The answer is at once, and None as well where it has none to give now."""
+
+    def find(self, triplet: int, network: int) -> tuple[Entry | None, Entry | None]:
+        """What is kept of a triplet and of a network."""
+        ...
+
+
 class Greylist:
     """All that one process knows.  `secret` keys the hashes, and is the same for all who share a store."""
 
-    def __init__(self, rules: Rules, secret: bytes) -> None:
+    def __init__(self, rules: Rules, secret: bytes, kept: Kept | None = None) -> None:
+        """`kept` has what is not in memory; without it memory is all there is."""
         self.rules = rules
         self._secret = secret
-        self.triplets = Records(rules.most, self._is_over)
-        self.networks = Records(rules.most // 8, self._is_forgotten)
+        self._kept = kept
+        most = rules.most if kept is None else min(rules.most, RECENT)
+        self.triplets = Records(most, self._is_over)
+        self.networks = Records(most // 8, self._is_forgotten)
+        self._asked: set[tuple[Keys, int]] = set()
+        """(keys, second) that the store was asked for: one attempt asks several times."""
         self._changed: dict[int, TripletRow] = {}
         self._changed_networks: dict[int, NetworkRow] = {}
 
@@ -285,7 +296,29 @@ class Greylist:
 
     def _entry(self, keys: Keys, now: int) -> Entry | None:
         entry = self.triplets.get(keys.triplet)
+        if entry is None and self._recall(keys, now):
+            entry = self.triplets.get(keys.triplet)
         return None if entry is None or self._is_over(entry, now) else entry
+
+    def _network_entry(self, keys: Keys, now: int) -> Entry | None:
+        entry = self.networks.get(keys.network)
+        if entry is None and self._recall(keys, now):
+            entry = self.networks.get(keys.network)
+        return entry
+
+    def _recall(self, keys: Keys, now: int) -> bool:
+        """Take from the store what memory has not got; False where that was tried already, or there is no store."""
+        if self._kept is None or (keys, now) in self._asked:
+            return False
+        if len(self._asked) >= MOST_ASKED:
+            self._asked.clear()
+        self._asked.add((keys, now))
+        triplet, network = self._kept.find(keys.triplet, keys.network)
+        if triplet is not None and self.triplets.get(keys.triplet) is None:
+            self.triplets.put(keys.triplet, triplet, now)
+        if network is not None and self.networks.get(keys.network) is None:
+            self.networks.put(keys.network, network, now)
+        return True
 
     def _is_over(self, entry: Entry, now: int) -> bool:
         if entry.passed:
@@ -298,16 +331,16 @@ class Greylist:
     def _trusts(self, keys: Keys, now: int) -> bool:
         if not self.rules.retried:
             return False
-        entry = self.networks.get(keys.network)
+        entry = self._network_entry(keys, now)
         return entry is not None and entry.passed >= self.rules.retried and not self._is_forgotten(entry, now)
 
     def _touch_network(self, keys: Keys, now: int) -> None:
-        entry = self.networks.get(keys.network)
+        entry = self._network_entry(keys, now)
         if entry is not None and now - entry.last >= APART:
             self._keep_network(keys, Entry(entry.first, now, entry.passed), now)
 
     def _speak_for_network(self, keys: Keys, now: int) -> None:
-        entry = self.networks.get(keys.network)
+        entry = self._network_entry(keys, now)
         if entry is None or self._is_forgotten(entry, now):
             self._keep_network(keys, Entry(now, now, 1), now)
         elif now - entry.last >= APART:

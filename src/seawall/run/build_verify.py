@@ -53,6 +53,8 @@ class VerifyService:
         if self._rules.is_persistent:
             try:
                 store = VerifyStore(self._path)
+                for remark in store.take_remarks():
+                    self._warn(remark)
             except (sqlite3.Error, OSError) as trouble:
                 text = f"address verification cache {self._path}: {trouble}; what is learned is kept in memory only"
                 self._warn(text)

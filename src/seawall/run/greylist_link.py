@@ -7,8 +7,6 @@ nobody is known.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from typing import Protocol
 from seawall.breaker import Breaker
 from seawall.journal.store import read_arrivals
 from seawall.policy.greylist import SECRET, Elder, Greylist, NetworkRow, Rules, TripletRow, networks_seen
-from seawall.policy.greylist_store import GreylistStore
+from seawall.policy.greylist_store import GreylistLookUps, GreylistStore
 from seawall.policy.greylisting import Greylister
 from seawall.run import messages as m
 from seawall.run.channel import Channel
@@ -73,18 +71,21 @@ class WorkerGreylist:
         self.greylister = Greylister(Greylist(rules, secrets.token_bytes(SECRET)), self.elders, now)
 
     async def begin(self) -> None:
-        """Read what is kept, in a thread, and pass on from now on what is learnt."""
-        await asyncio.to_thread(self._load)
+        """Find the file, or make it, in a thread; pass on from now on what is learnt."""
+        await asyncio.to_thread(self._find_store)
         self._flush_and_again()
 
-    def _load(self) -> None:
+    def _find_store(self) -> None:
+        """What it holds is read as it is asked for."""
         try:
-            os.umask(0o077)
             store = GreylistStore(self._path, self._seed)
-            with contextlib.closing(store):
-                greylist = Greylist(self._rules, store.secret)
-                store.load(greylist, self._now())
-            self.greylister.greylist = greylist
+            for remark in store.take_remarks():
+                self._warn(remark)
+            kept = GreylistLookUps(self._path, self._warn)
+            kept.open()
+            kept.warm()
+            store.close()
+            self.greylister.greylist = Greylist(self._rules, store.secret, kept)
         except (sqlite3.Error, OSError) as trouble:
             self._warn(f"greylist {self._path}: {trouble}; what is learnt is kept in memory only")
 
@@ -178,8 +179,9 @@ class GreylistKeeper:
     def _open(self) -> GreylistStore | None:
         if self._store is None:
             try:
-                os.umask(0o077)
                 self._store = GreylistStore(self._path)
+                for remark in self._store.take_remarks():
+                    self._warn(remark)
             except (sqlite3.Error, OSError) as trouble:
                 self._complain(trouble)
         return self._store
