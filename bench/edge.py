@@ -26,9 +26,9 @@ from seawall.config.settings import Settings
 from seawall.dns.names import ClientNames
 from seawall.edge.edge import Edge
 from seawall.edge.profile import compile_profile
+from seawall.journal.batch import batch_of
 from seawall.journal.log_lines import LineFormat, syslog_packet
 from seawall.journal.record import Record
-from seawall.journal.store import row_of
 from seawall.journey import Reception
 from seawall.mail.envelope import Submission
 from seawall.mail.reply import Reply
@@ -255,7 +255,7 @@ async def measure_all(sessions: int) -> None:
     in_memory(edge, KINDS["pipelined"][0](RECIPIENT, 0))
     form, records = LineFormat("mail.example.com", "postfix", 1), tuple(journal.last)
     show("the records of a session as log lines", best(lambda: [syslog_packet(form, record) for record in records]))
-    show("the same for the watcher", best(lambda: [row_of(record) for record in records]))
+    show("the same for the watcher", best(lambda: batch_of(records)))
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from seawall.cli import exits
 from seawall.cli.explain import main
+from seawall.journal.batch import batch_of
 from seawall.journal.record import Record
 from seawall.journal.records.edge import Connected, Disconnected, Remarked
-from seawall.journal.store import Store, row_of
+from seawall.journal.store import Store
 from seawall.run.site import OWN
 
 ZONE = "$TTL 60\nfriend.example. MX 10 mx.friend.example.\n;!timeout slow.example ANY\n"
@@ -82,7 +83,7 @@ CHECKS = json.dumps([
 
 def keep(site: Path, *records: Record) -> None:
     store = Store(site / "var/lib/postfix" / OWN / "journal.sqlite")
-    store.add([row_of(record) for record in records])
+    store.add([batch_of(records)])
     store.close()
 
 

@@ -1,16 +1,12 @@
 """Log lines: shaped as Postfix's, clean whatever a client said."""
 
-import sqlite3
 from pathlib import Path
 
-import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.journal.log_lines import LineFormat, clean, syslog_packet, syslog_packets
 from seawall.journal.record import MemoryJournal, Record, Warned
-from seawall.journal.store import Store, row_of
 from seawall.journal.writer import BATCH, BatchingJournal, FileSink, FunctionSink
 
 
@@ -90,38 +86,6 @@ def test_the_memory_journal_keeps_and_tells() -> None:
     journal = MemoryJournal(told.append)
     journal.write(Said(at=0, words="x"))
     assert journal.records == told
-
-
-def test_the_store_finds_rows_by_queue_id_and_forgets_old_ones(tmp_path: Path) -> None:
-    store = Store(tmp_path / "journal.sqlite")
-    store.add(row_of(Said(at=float(n), number=n, queue_id=f"Q{n % 2}", words="x")) for n in range(10))
-    found = list(store.rows(queue_id="Q1"))
-    assert [row.at for row in found] == [1, 3, 5, 7, 9]
-    assert msgspec.json.decode(found[0].record)["words"] == "x"
-    assert found[0].kind == "Said"
-    assert store.forget(5.0, 3) == 3
-    assert store.forget(5.0, 3) == 2
-    assert [row.at for row in store.rows()] == [5, 6, 7, 8, 9]
-    store.close()
-
-
-def test_a_store_of_another_format_is_put_aside_not_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "journal.sqlite"
-    Store(path).close()
-    other = sqlite3.connect(path)
-    other.execute("UPDATE meta SET format = 99")
-    other.commit()
-    other.close()
-    store = Store(path)
-    assert list(store.rows()) == []
-    assert (tmp_path / "journal.sqlite.other-format").exists()
-    store.close()
-
-
-@pytest.mark.parametrize("raw", [b"\xff\xfe", "ü".encode("latin-1")])
-def test_bytes_that_are_no_utf8_are_kept_readable(raw: bytes) -> None:
-    row = row_of(Said(at=0, words=raw.decode("utf-8", "surrogateescape")))
-    assert "?" in msgspec.json.decode(row.record)["words"]
 
 
 def test_a_record_that_could_not_be_timed_leaves_with_the_next_one() -> None:

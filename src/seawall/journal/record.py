@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
 """Number of the journal's format; raised with every change that an older reader would misread."""
 
 
@@ -21,6 +21,8 @@ class Record(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     program: ClassVar[str] = "seawall"
     level: ClassVar[str] = "info"
     """syslog severity: info, warning, err, crit."""
+    is_logged: ClassVar[bool] = True
+    """False for what the journal alone keeps; such a record is written only where `LoggedAlone` guards the log."""
 
     at: float
     number: int = 0

@@ -1,36 +1,52 @@
 """The journal store: records kept in SQLite, for those who ask later what happened.
 
-One table, a row a record, the record itself as JSON: what is asked for often (time, program, session, queue id, kind)
-are columns.  The file carries the number of its format; a file of another format is put aside, never overwritten.
+A row holds many records, as lines of JSON (`seawall.journal.batch`), and between which times and session numbers they
+are; queue ids have a table of their own.  Whoever looks for a session reads the few rows that may have it.  How the
+file is opened and written: `seawall.store`.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from seawall.journal.record import FORMAT, Record
+from seawall.journal.batch import Batch, joined
+from seawall.journal.record import FORMAT
+from seawall.store import Database, Shape, open_to_look
 
+MOST_IN_ROW = 4000
+"""Records from which on a row is full.  Ours: read in some 5 ms."""
 SCHEMA = """
-CREATE TABLE meta (format INTEGER NOT NULL);
-CREATE TABLE records (
+CREATE TABLE batches (
     id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    program TEXT NOT NULL,
-    session INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    queue_id TEXT NOT NULL,
-    record TEXT NOT NULL
+    first REAL NOT NULL,
+    last REAL NOT NULL,
+    count INTEGER NOT NULL,
+    lines BLOB NOT NULL
 );
-CREATE INDEX records_at ON records (at);
-CREATE INDEX records_queue_id ON records (queue_id) WHERE queue_id != '';
-CREATE INDEX records_session ON records (program, session, at);
+CREATE TABLE spans (
+    batch INTEGER NOT NULL,
+    program TEXT NOT NULL,
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    PRIMARY KEY (batch, program)
+) WITHOUT ROWID;
+CREATE TABLE queue_ids (
+    queue_id TEXT NOT NULL,
+    batch INTEGER NOT NULL,
+    PRIMARY KEY (queue_id, batch)
+) WITHOUT ROWID;
+CREATE INDEX queue_ids_batch ON queue_ids (batch);
 """
+SHAPE = Shape(FORMAT, SCHEMA)
+_IN_ORDER = "SELECT lines FROM batches WHERE {where} ORDER BY id {direction}"
+_SESSION = "id IN (SELECT batch FROM spans WHERE program = ? AND low <= ? AND high >= ?)"
+_QUEUE_ID = "id IN (SELECT batch FROM queue_ids WHERE queue_id = ?)"
 
 
 class Row(NamedTuple):
@@ -44,43 +60,68 @@ class Row(NamedTuple):
     record: bytes
 
 
-_ENCODER = msgspec.json.Encoder()
+class _Head(msgspec.Struct):
+    """What every record says of itself."""
+
+    at: float
+    type: str
+    number: int = 0
+    queue_id: str = ""
 
 
-def row_of(record: Record) -> Row:
-    """The row for a record.  Bytes that are no UTF-8 (kept as surrogates) become ``?``."""
-    try:
-        encoded = _ENCODER.encode(record)
-    except UnicodeEncodeError:
-        encoded = _ENCODER.encode(_without_surrogates(msgspec.to_builtins(record)))
-    name = getattr(record, "source", "") or record.program
-    queue_id = str(getattr(record, "queue_id", ""))
-    return Row(record.at, name, record.number, type(record).__name__, queue_id, encoded)
+_LINES = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_HEAD = msgspec.json.Decoder(_Head)
 
 
-def _without_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _without_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(item) for item in value]
-    return value
+def _rows_in(lines: bytes) -> Iterator[Row]:
+    for program, raw in _LINES.decode_lines(lines):
+        head = _HEAD.decode(raw)
+        yield Row(head.at, program, head.number, head.type, head.queue_id, bytes(raw))
 
 
-def read_rows(path: Path, *, program: str = "", session: int | None = None, queue_id: str = "") -> list[Row]:
-    """Rows in order of time for somebody who only looks.  sqlite3.Error where there is no store of our format."""
-    wanted = {"program": program or None, "session": session, "queue_id": queue_id or None}
-    asked = {name: value for name, value in wanted.items() if value is not None}
-    where = " AND ".join(f"{name} = ?" for name in asked) or "1"
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        if database.execute("SELECT format FROM meta").fetchone() != (FORMAT,):
-            raise sqlite3.DatabaseError(f"{path} has another format")
-        text = f"SELECT at, program, session, kind, queue_id, record FROM records WHERE {where} ORDER BY at, id"
-        return [Row(*row) for row in database.execute(text, list(asked.values()))]
-    finally:
-        database.close()
+def read_rows(
+    path: Path, *, program: str = "", session: int | None = None, queue_id: str = "", since: float = 0.0
+) -> list[Row]:
+    """Rows in order of time for somebody who only looks; a session's number goes with its program.
+
+    sqlite3.Error where there is no store of our format.
+    """
+    with contextlib.closing(open_to_look(path, SHAPE)) as database:
+        return sorted(_found(database, program, session, queue_id, since), key=lambda row: row.at)
+
+
+def _found(
+    database: sqlite3.Connection, program: str, session: int | None, queue_id: str, since: float
+) -> Iterator[Row]:
+    where, values = ["last >= ?"], [since]
+    wanted: list[object] = [*values]
+    if session is not None:
+        where.append(_SESSION)
+        wanted += [program, session, session]
+    if queue_id:
+        where.append(_QUEUE_ID)
+        wanted.append(queue_id)
+    for (lines,) in database.execute(_IN_ORDER.format(where=" AND ".join(where), direction="ASC"), wanted):
+        for row in _rows_in(lines):
+            if (
+                row.at >= since
+                and program in ("", row.program)
+                and session in (None, row.session)
+                and queue_id in ("", row.queue_id)
+            ):
+                yield row
+
+
+def each_row(path: Path, kinds: Collection[str], since: float = 0.0) -> Iterator[Row]:
+    """Rows of these kinds as they were kept, which is nearly in order of time, and never more than a batch in memory.
+
+    sqlite3.Error where there is no store of our format.
+    """
+    wanted = [f'"type":"{kind}"'.encode() for kind in kinds]
+    with contextlib.closing(open_to_look(path, SHAPE)) as database:
+        for (lines,) in database.execute(_IN_ORDER.format(where="last >= ?", direction="ASC"), (since,)):
+            if any(kind in lines for kind in wanted):
+                yield from (row for row in _rows_in(lines) if row.kind in kinds and row.at >= since)
 
 
 def read_arrivals(path: Path, since: float, most: int) -> list[tuple[float, str]]:
@@ -90,71 +131,80 @@ def read_arrivals(path: Path, since: float, most: int) -> list[tuple[float, str]
     """
     if not path.exists():
         return []
+    found: list[tuple[float, str]] = []
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            if database.execute("SELECT format FROM meta").fetchone() != (FORMAT,):
-                return []
-            text = (
-                "SELECT at, json_extract(record, '$.address') FROM records"
-                " WHERE kind = 'Opened' AND at >= ? ORDER BY at DESC LIMIT ?"
-            )
-            return [(at, str(address)) for at, address in database.execute(text, (since, most))][::-1]
-        finally:
-            database.close()
+        with contextlib.closing(open_to_look(path, SHAPE)) as database:
+            for (lines,) in database.execute(_IN_ORDER.format(where="last >= ?", direction="DESC"), (since,)):
+                found += _arrivals_in(lines, since)
+                if len(found) >= most:
+                    break
     except sqlite3.Error:
         return []
+    return sorted(found)[-most:]
+
+
+class _Opened(msgspec.Struct):
+    """The part of the record of a message that was taken."""
+
+    address: str = ""
+
+
+_OPENED = msgspec.json.Decoder(_Opened)
+
+
+def _arrivals_in(lines: bytes, since: float) -> list[tuple[float, str]]:
+    if b'"type":"Opened"' not in lines:
+        return []
+    rows = (row for row in _rows_in(lines) if row.kind == "Opened" and row.at >= since)
+    return [(row.at, _OPENED.decode(row.record).address) for row in rows]
 
 
 class Store:
     """One writer, many readers.  Raises sqlite3.Error where the disk fails: the journal may be lost, mail may not."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = self._open()
+        self._database = Database(path, SHAPE)
+        self.take_remarks = self._database.take_remarks
 
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path)
-        found = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
-        if found and database.execute("SELECT format FROM meta").fetchone() != (FORMAT,):
-            database.close()
-            os.replace(self._path, f"{self._path}.other-format")
-            database, found = sqlite3.connect(self._path), 0
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # the journal tells of mail, it does not hold any
-        if not found:
-            database.executescript(SCHEMA)
-            database.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
-            database.commit()
-        return database
-
-    def add(self, rows: Iterable[Sequence[object]]) -> None:
-        """Keep rows (as `Row` has them), in one transaction."""
-        with self._database:
-            self._database.executemany(
-                "INSERT INTO records (at, program, session, kind, queue_id, record) VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+    def add(self, batches: Iterable[Batch]) -> None:
+        """Keep records, in one transaction."""
+        with self._database.writing() as database:
+            for batch in _filled(batches):
+                values = (batch.first, batch.last, batch.count, batch.lines)
+                done = database.execute("INSERT INTO batches (first, last, count, lines) VALUES (?, ?, ?, ?)", values)
+                spans = [(done.lastrowid, *span) for span in batch.spans]
+                database.executemany("INSERT INTO spans VALUES (?, ?, ?, ?)", spans)
+                ids = [(queue_id, done.lastrowid) for queue_id in batch.queue_ids]
+                database.executemany("INSERT INTO queue_ids VALUES (?, ?)", ids)
 
     def forget(self, before: float, most: int) -> int:
-        """Drop records older than `before` (seconds since the epoch), at most `most` of them; how many went."""
-        with self._database:
-            done = self._database.execute(
-                "DELETE FROM records WHERE id IN (SELECT id FROM records WHERE at < ? ORDER BY at LIMIT ?)",
-                (before, most),
-            )
-        return done.rowcount
-
-    def rows(self, *, queue_id: str = "", since: float = 0.0) -> Iterator[Row]:
-        """Rows in order of time, of one queue id or of all."""
-        text = "SELECT at, program, session, kind, queue_id, record FROM records WHERE at >= ?"
-        values: list[object] = [since]
-        if queue_id:
-            text += " AND queue_id = ?"
-            values.append(queue_id)
-        for row in self._database.execute(text + " ORDER BY at, id", values):
-            yield Row(*row)
+        """Drop the oldest batches that are wholly older than `before` (seconds since the epoch), until at least `most`
+        records are gone; how many went."""
+        gone, ids = 0, []
+        for each, last, count in self._database.rows(
+            "SELECT id, last, count FROM batches ORDER BY id LIMIT ?", (most,)
+        ):
+            if last >= before or gone >= most:
+                break
+            ids.append((each,))
+            gone += count
+        with self._database.writing() as database:
+            for table, column in (("batches", "id"), ("spans", "batch"), ("queue_ids", "batch")):
+                database.executemany(f"DELETE FROM {table} WHERE {column} = ?", ids)
+        return gone
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _filled(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches, small ones together."""
+    waiting: list[Batch] = []
+    for batch in batches:
+        if waiting and sum(each.count for each in waiting) + batch.count > MOST_IN_ROW:
+            yield joined(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield joined(waiting)

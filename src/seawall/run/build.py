@@ -20,7 +20,6 @@ from seawall.dns.resolv_conf import read_resolv_conf
 from seawall.dns.resolver import Resolver
 from seawall.journal.log_lines import LineFormat
 from seawall.journal.record import Record, Warned
-from seawall.journal.store import row_of
 from seawall.journal.writer import BatchingJournal, FileSink, FunctionSink, Sink
 from seawall.mail.queue_id import QueueIds
 from seawall.routing.resolve import Routing
@@ -93,12 +92,25 @@ def _later(delay: float, call: Callable[[], None]) -> object:
         return None
 
 
-def _sinks(given: Given, form: LineFormat, watcher: WatcherLink) -> list[Sink]:
-    def to_watcher(records: Sequence[Record]) -> None:
-        watcher.send(tuple(row_of(record)[:] for record in records))
+class LoggedAlone:
+    """A sink for the log where there are records that are not for it."""
 
-    log = log_elsewhere(form) if given.log is None else FileSink(given.log, form)
-    return [log, FunctionSink(to_watcher)]
+    def __init__(self, inner: Sink) -> None:
+        self._inner = inner
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Pass the others on."""
+        logged = [record for record in records if record.is_logged]
+        if logged:
+            self._inner.take(logged)
+
+
+def _sinks(given: Given, form: LineFormat, watcher: WatcherLink, *, keeps_more: bool) -> list[Sink]:
+    """The log, and the watcher.  `keeps_more`: the watcher is told more than the log says."""
+    log: Sink = log_elsewhere(form) if given.log is None else FileSink(given.log, form)
+    if keeps_more:
+        log = LoggedAlone(log)
+    return [log, FunctionSink(watcher.send)]
 
 
 def make_common(given: Given) -> Common:
@@ -110,7 +122,8 @@ def make_common(given: Given) -> Common:
         services = services_of(given.configuration, settings)
         watcher = WatcherLink()
         form = LineFormat(settings.text("myhostname"), settings.text("syslog_name"), os.getpid())
-        journal = BatchingJournal(_sinks(given, form, watcher), _later)
+        keeps_more = settings.text("seawall_journal_checks") == "all"
+        journal = BatchingJournal(_sinks(given, form, watcher, keeps_more=keeps_more), _later)
 
         def warn(text: str) -> None:
             journal.write(Warned(at=clock.now(), source=start.role, message=text))

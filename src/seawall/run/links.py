@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from seawall.delivery.direct import MOST_RECIPIENTS
 from seawall.eager import within
+from seawall.journal.batch import batches_of
+from seawall.journal.record import Record
 from seawall.mail.job import Job
 from seawall.mail.message import Content, FileSlice, Message
 from seawall.mail.outcome import Deferred, Delivery, Outcome
@@ -376,20 +378,11 @@ class WatcherLink:
             return False
         return channel.send(message)
 
-    def send(self, rows: tuple[tuple[float, str, int, str, str, bytes], ...]) -> None:
-        """Pass rows on, in packets that fit."""
+    def send(self, records: Sequence[Record]) -> None:
+        """Pass records on, in packets that fit."""
         channel = self._channel
         if channel is None or not channel.is_open or channel.backlog > self.MOST_WAITING:
-            self.dropped += len(rows)
+            self.dropped += len(records)
             return
-        packet: list[tuple[float, str, int, str, str, bytes]] = []
-        size = 0
-        for row in rows:
-            size += len(row[5]) + 100
-            if packet and size > LARGEST // 4:
-                channel.send(m.Records(tuple(packet)))
-                packet, size = [], len(row[5]) + 100
-            if len(row[5]) < LARGEST // 2:
-                packet.append(row)
-        if packet:
-            channel.send(m.Records(tuple(packet)))
+        for batch in batches_of(records, LARGEST // 2):
+            channel.send(m.Records(batch))
