@@ -185,3 +185,25 @@ def test_levels_are_coloured_on_a_terminal_and_a_configuration_cannot_move_its_c
     out = Terminal()
     write_text([finding], Waiting({}, is_running=False), out, main_cf="/etc/postfix/main.cf")
     assert out.getvalue().startswith("\33[1;33mwarning\33[0m  x-y: Because.\n  /etc/postfix/main.cf  a?[2Jb\n")
+
+
+def test_the_limits_of_this_host_are_told_and_never_another_hosts(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / "etc/postfix"
+    (folder / "main.cf").write_text(QUIET + f"queue_directory = {root}\n")
+    main(["-c", str(folder)])
+    out, error = capsys.readouterr()
+    assert "\nunder a flood " in f"\n{out}" and "  set to  what then\n" in out
+    assert error == ""
+    main(["-c", str(folder), "--json"])
+    host = json.loads(capsys.readouterr().out)["host"]
+    assert host["sentence"] in out
+    assert [each["name"] for each in host["limits"] if each["kind"] == "burst"] != []
+    main(["-c", str(folder), "--only", "soft-bounce"])
+    assert "under a flood" not in capsys.readouterr().out
+    check(root, capsys, QUIET)
+    main(["--root", str(root)])
+    out, error = capsys.readouterr()
+    assert "under a flood" not in out
+    assert error == "host limits: not looked at, for with --root they would be this host's\n"

@@ -1,5 +1,5 @@
 """`seawall check`: everything wrong, dead, doubtful or needlessly dear in a configuration, with its place, why, and what
-to write instead.
+to write instead; and which limit of this host a flood of connections would break first.
 
 Reads only; works on anybody's /etc/postfix (`--root`).  Ends with 0 where nothing is an error (with `--strict`: nor a
 warning), 78 (EX_CONFIG) otherwise, 66 (EX_NOINPUT) where there is no main.cf, 64 (EX_USAGE) for a rule that nobody knows.
@@ -11,9 +11,10 @@ import argparse
 import sys
 import time
 
-from seawall.cli import exits
+from seawall.cli import check_host, exits
 from seawall.cli.check_queue import Waiting, waiting_mail
 from seawall.cli.check_report import write_json, write_text
+from seawall.cli.host_limits import Limit
 from seawall.cli.lint.about_names import MAIN_UNREADABLE
 from seawall.cli.lint.every_rule import RULES, examine
 from seawall.cli.lint.rule import ERROR, WARNING, Finding
@@ -38,10 +39,11 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load(options.directory, options.root)
     except ConfigTrouble as trouble:
-        tell((broken(trouble),), Waiting({}, is_running=False), options)
+        tell((broken(trouble),), Waiting({}, is_running=False), None, options)
         return exits.CONFIG if trouble.location else exits.NOINPUT
     findings = examine(read_site(settings, time.time()), only=only, skip=skip)
-    tell(findings, waiting_mail(settings), options)
+    host = None if options.root or only else check_host.host_limits(settings)
+    tell(findings, waiting_mail(settings), host, options)
     grave = (ERROR, WARNING) if options.strict else (ERROR,)
     return exits.CONFIG if any(finding.level in grave for finding in findings) else exits.OK
 
@@ -79,9 +81,14 @@ def broken(trouble: ConfigTrouble) -> Finding:
     )
 
 
-def tell(findings: tuple[Finding, ...], waiting: Waiting, options: argparse.Namespace) -> None:
-    """Write the report."""
+def tell(
+    findings: tuple[Finding, ...], waiting: Waiting, host: tuple[Limit, ...] | None, options: argparse.Namespace
+) -> None:
+    """Write the report; `host` None where this host's limits are not asked about."""
     if options.json:
-        write_json(findings, waiting, sys.stdout)
-    else:
-        write_text(findings, waiting, sys.stdout, main_cf=f"{options.directory}/main.cf")
+        write_json(findings, waiting, sys.stdout, None if host is None else check_host.as_json(host))
+        return
+    lines = () if host is None else tuple(check_host.text_lines(host))
+    write_text(findings, waiting, sys.stdout, main_cf=f"{options.directory}/main.cf", host=lines)
+    if options.root and not options.only:
+        print(check_host.SKIPPED, file=sys.stderr)

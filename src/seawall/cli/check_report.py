@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TextIO
 
@@ -24,8 +24,10 @@ def place_of(location: Location | None, main_cf: str) -> str:
     return f"{location.file}:{location.line}" if location.line else location.file
 
 
-def write_text(findings: Iterable[Finding], waiting: Waiting, out: TextIO, *, main_cf: str) -> None:
-    """The report for people."""
+def write_text(
+    findings: Iterable[Finding], waiting: Waiting, out: TextIO, *, main_cf: str, host: Sequence[str] = ()
+) -> None:
+    """The report for people; `host` are the lines that tell what this host holds out."""
     every = tuple(findings)
     in_colour = out.isatty()
     lines: list[str] = []
@@ -33,6 +35,7 @@ def write_text(findings: Iterable[Finding], waiting: Waiting, out: TextIO, *, ma
         lines.extend(group_lines(tuple(group), main_cf, in_colour=in_colour))
         lines.append("")
     lines.extend(waiting.lines())
+    lines.extend(host)
     counts = {level: sum(each.level == level for each in every) for level in LEVELS}
     summary = ", ".join(f"{count} {(SINGULARS if count == 1 else PLURALS)[level]}" for level, count in counts.items())
     verdict = "a server would not start" if any(each.stops for each in every) else "a server would start"
@@ -64,7 +67,9 @@ def shown(text: str) -> str:
     return "".join(letter if letter.isprintable() or 0xDC80 <= ord(letter) <= 0xDCFF else "?" for letter in text)
 
 
-def write_json(findings: Iterable[Finding], waiting: Waiting, out: TextIO) -> None:
+def write_json(
+    findings: Iterable[Finding], waiting: Waiting, out: TextIO, host: Mapping[str, object] | None = None
+) -> None:
     """The same as one JSON object."""
     every = tuple(findings)
     report = {
@@ -82,5 +87,6 @@ def write_json(findings: Iterable[Finding], waiting: Waiting, out: TextIO) -> No
             for each in every
         ],
         "postfix_queue": {"running": waiting.is_running, "waiting": dict(waiting.counts)},
+        "host": host,
     }
     out.write(json.dumps(report, indent=2, ensure_ascii=True) + "\n")

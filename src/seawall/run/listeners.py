@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seawall.linux.reuseport import attach, network_program
@@ -14,6 +14,9 @@ from seawall.run.messages import ListenerInfo
 BACKLOG = 4096
 """Connections that may wait in the kernel for a worker; the kernel cuts it to net.core.somaxconn."""
 HASHED_BITS = {socket.AF_INET: 24, socket.AF_INET6: 56}
+FIRST_WORD = 10
+"""Seconds that the kernel waits for a client's first bytes where it speaks first, before a worker hears of it.  Ours."""
+COOKIES = Path("/proc/sys/net/ipv4/tcp_syncookies")
 WIDTH = {socket.AF_INET: 32, socket.AF_INET6: 128}
 
 
@@ -23,12 +26,17 @@ class ListenTrouble(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a service listens; `service` is its position in master.cf."""
+    """Where a service listens; `service` is its position in master.cf.
+
+    `clients_begin` where TLS comes first: a client that says nothing there need not be accepted.  Everywhere else it is
+    the server that speaks first.
+    """
 
     service: int
     family: socket.AddressFamily
     host: str
     port: int
+    clients_begin: bool = False
 
 
 def split_service(name: str) -> tuple[str, str]:
@@ -84,7 +92,12 @@ def _has_ipv6() -> bool:
 
 
 def addresses(
-    service: int, name: str, interfaces: Sequence[str], families: Sequence[socket.AddressFamily]
+    service: int,
+    name: str,
+    interfaces: Sequence[str],
+    families: Sequence[socket.AddressFamily],
+    *,
+    clients_begin: bool = False,
 ) -> list[Address]:
     """Every address on which the service listens.  Raises ListenTrouble for a name that leads nowhere."""
     host, port = split_service(name)
@@ -100,7 +113,8 @@ def addresses(
             ) from None
         for family, _, _, _, address in entries:
             if family in families:
-                found.append(Address(service, socket.AddressFamily(family), str(address[0]), number))
+                where = socket.AddressFamily(family), str(address[0])
+                found.append(Address(service, *where, number, clients_begin))
     return list(dict.fromkeys(found))
 
 
@@ -133,14 +147,24 @@ def open_group(address: Address, workers: int, key: int, exempt: Sequence[Networ
     probe = _bound(address, reuse_port=False)
     port = probe.getsockname()[1]
     probe.close()
-    place = Address(address.service, address.family, address.host, port)
+    place = replace(address, port=port)
     group = [_bound(place, reuse_port=True) for _ in range(workers)]
     for listener in group:
         listener.listen(BACKLOG)
+        if address.clients_begin and _has_cookies():
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, FIRST_WORD)
     if workers == 1:
         return group, True
     width, bits = WIDTH[address.family], HASHED_BITS[address.family]
     return group, attach(group[0], network_program(width, bits, workers, key, exempt))
+
+
+def _has_cookies() -> bool:
+    """False where half open connections need a place each: then those who say nothing would take it from others.  tcp(7)"""
+    try:
+        return COOKIES.read_text().strip() != "0"
+    except OSError:
+        return False
 
 
 def open_one(address: Address) -> socket.socket:
