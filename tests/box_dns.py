@@ -1,7 +1,8 @@
 """The box's name server: one zone file answers for the whole world, what it does not have is NXDOMAIN.
 
 The zone is an RFC 1035 master file with the root as origin; lines `;!servfail NAME TYPE` and `;!timeout NAME TYPE` give
-temporary trouble (TYPE may be ANY). The same directives as the zone files of the rehearsal.
+temporary trouble (TYPE may be ANY). The same directives as the zone files of the rehearsal. A name `*.NAME` stands for all
+names below NAME, in records and in directives.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.node
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
@@ -80,7 +82,11 @@ class ZoneServer:
         kind = dns.rdatatype.to_text(question.rdtype)
         with self._lock:
             zone, trouble = self._zone, self._trouble
-        match trouble.get((name, kind)) or trouble.get((name, "ANY")):
+        wild = "*." + name.partition(".")[2]
+        while wild != "*." and not {(wild, kind), (wild, "ANY")} & trouble.keys():
+            wild = "*." + wild[2:].partition(".")[2]
+        here = name if {(name, kind), (name, "ANY")} & trouble.keys() else wild
+        match trouble.get((here, kind)) or trouble.get((here, "ANY")):
             case "timeout":
                 return None
             case "servfail":
@@ -93,7 +99,7 @@ class ZoneServer:
         self, reply: dns.message.Message, zone: dns.zone.Zone, name: dns.name.Name, kind: dns.rdatatype.RdataType
     ) -> None:
         for _ in range(8):  # links of a CNAME chain
-            node = zone.get_node(name)
+            node = zone.get_node(name) or wildcard(zone, name)
             if node is None:
                 below = any(other.is_subdomain(name) for other in zone.nodes)
                 reply.set_rcode(dns.rcode.NOERROR if below else dns.rcode.NXDOMAIN)
@@ -110,3 +116,13 @@ class ZoneServer:
         soa = zone.get_rdataset(dns.name.root, dns.rdatatype.SOA)
         if soa is not None:
             reply.authority.append(dns.rrset.from_rdata_list(dns.name.root, soa.ttl, list(soa)))
+
+
+def wildcard(zone: dns.zone.Zone, name: dns.name.Name) -> dns.node.Node | None:
+    """What `*.PARENT` has for a name, PARENT being the nearest that there is.  RFC 4592 §3.3.1"""
+    while name != dns.name.root and not any(other.is_subdomain(name) for other in zone.nodes):
+        name = name.parent()
+        node = zone.get_node(dns.name.Name((b"*", *name.labels)))
+        if node is not None:
+            return node
+    return None

@@ -1,7 +1,8 @@
 """DNS block and permit lists: which answers count, and the reply that they bring.  postconf(5) reject_rbl_client
 
-An answer that does not come neither refuses nor permits.  Answers are cached by the resolver; questions start when the
-list gets here, never earlier.
+An answer that does not come neither refuses nor permits.  Answers are cached by the resolver, and hold for the session;
+questions start when the list gets here, never earlier.  A list that lies or is silent is put aside by the watch over it
+(`list_watch`), and what a list answers to those whom it does not serve is no entry.  docs/differences.md D-64
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from seawall.config.expand import expand, names_used
 from seawall.config.source import ConfigTrouble
-from seawall.dns.answers import Found, TryAgain
+from seawall.dns.answers import Answer, Found, TryAgain
 from seawall.dns.hostnames import to_ascii
 from seawall.dns.reply_filter import BAD_FILTER, DROPS_ALL, Dropped
 from seawall.mail.address import is_hostname
@@ -23,8 +24,11 @@ from seawall.policy.access import split_status
 from seawall.policy.attempt import UNKNOWN, Attempt
 from seawall.policy.bench import Bench, Builder, Place, warn
 from seawall.policy.by_recipient import AuthDestination
-from seawall.policy.domains import ask, reason_of
+from seawall.policy.domains import ANSWERS, ask, reason_of
 from seawall.policy.evaluate import Ask, server_error
+from seawall.policy.list_watch import ByteSets as ByteSets
+from seawall.policy.list_watch import Heard, Kind, error_prefixes, read
+from seawall.policy.list_watching import Watched
 from seawall.policy.reasons import Reason
 from seawall.policy.stages import CLIENT, fix_status
 from seawall.policy.verdict import DUNNO, Act, Verdict
@@ -33,13 +37,14 @@ from seawall.tables.table import TableTrouble
 TEXT_LIMIT = 500
 """Characters of a list's TXT records that are quoted.  smtpd_check.c RBL_TXT_LIMIT"""
 
+MOST_KNOWN = 100
+"""Answers that are remembered for a session.  smtpd_check.c keeps as many for a process."""
+
 _BYTE = re.compile(r"\d{1,3}|\[[0-9.;]+\]")
 _RANGE = re.compile(r"(\d{1,3})(?:\.\.(\d{1,3}))?")
 _REPLY = re.compile(r"([45]\d\d) (.*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([0-7]{1,3}|.)", re.DOTALL)
 _LETTERS: Mapping[str, str] = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-
-ByteSets = tuple[frozenset[int], ...]
 
 
 def parse_reply_filter(text: str) -> ByteSets:
@@ -71,18 +76,21 @@ class Listed:
 class DnsList:
     """One list: ``domain`` or ``domain=d.d.d.d``."""
 
-    def __init__(self, bench: Bench, argument: str) -> None:
+    def __init__(self, bench: Bench, argument: str, kind: Kind) -> None:
         self.argument = argument
         self.domain, equals, pattern = argument.partition("=")
         self._filter = parse_reply_filter(pattern) if equals else None
         self._facts = bench.facts
+        is_watched = bench.values.flag("seawall_dnsbl_watch")
+        self._watched = bench.facts.watched(self.domain, kind, self._filter) if is_watched else None
+        self._errors = error_prefixes(self.domain) if is_watched else ()
 
     async def find_address(self, attempt: Attempt, address: str) -> Listed | TryAgain | None:
         """The entry of a client address."""
         if parse_address(address) is None:
             return None
         labels = ipaddress.ip_address(address).reverse_pointer.rsplit(".", 2)[0]
-        return await self._find(attempt, f"{labels}.{self.domain}")
+        return await self._find(attempt, address, f"{labels}.{self.domain}")
 
     async def find_domain(self, attempt: Attempt, what: str) -> Listed | TryAgain | None:
         """The entry of a domain, or of a mail address's domain; names that end in a number are not asked for."""
@@ -90,24 +98,53 @@ class DnsList:
         if not domain or domain.startswith("[") or domain.rpartition(".")[2].isdigit():
             return None
         name = to_ascii(domain) or domain
-        return await self._find(attempt, f"{name}.{self.domain}") if is_hostname(name) else None
+        return await self._find(attempt, name, f"{name}.{self.domain}") if is_hostname(name) else None
 
-    async def _find(self, attempt: Attempt, query: str) -> Listed | TryAgain | None:
-        answer = await ask(self._facts, query, "A")
-        if isinstance(answer, TryAgain):
-            warn(attempt, f"{query}: RBL lookup error: {_why(query, answer)}")
-            return answer
-        if not isinstance(answer, Found) or not any(self._counts(record.data) for record in answer.records):
+    async def _find(self, attempt: Attempt, what: str, query: str) -> Listed | TryAgain | None:
+        if self._watched is not None and self._watched.is_aside:
             return None
-        texts = await ask(self._facts, query, "TXT")
+        answer = await self._ask(attempt, query, "A")
+        heard = read(answer, self._errors, (self._filter,))
+        if heard is Heard.ERROR:
+            answer = self._error_of(attempt, query, answer)
+        elif isinstance(answer, TryAgain):
+            warn(attempt, f"{query}: RBL lookup error: {_why(query, answer)}")
+        if self._watched is not None and not await self._is_believed(self._watched, what, heard, answer):
+            return None
+        if isinstance(answer, TryAgain):
+            return answer
+        if heard is not Heard.HIT:
+            return None
+        texts = await self._ask(attempt, query, "TXT")
         if isinstance(texts, Dropped):
             warn(attempt, f"{query}: TXT lookup error: {DROPS_ALL}")
         return Listed(_joined([r.data for r in texts.records]) if isinstance(texts, Found) else "")
 
-    def _counts(self, address: str) -> bool:
-        if self._filter is None:
-            return True
-        return all(int(byte) in good for byte, good in zip(address.split("."), self._filter, strict=True))
+    async def _ask(self, attempt: Attempt, query: str, kind: str) -> Answer:
+        """Once a session, whatever the answer's TTL: it is the same client at each recipient.  Trouble is asked anew."""
+        known = attempt.pending.known
+        kept = known.get((query, kind))
+        if isinstance(kept, ANSWERS):
+            return kept
+        answer = await ask(self._facts, query, kind)
+        if len(known) < MOST_KNOWN and not isinstance(answer, TryAgain):
+            known[query, kind] = answer
+        return answer
+
+    def _error_of(self, attempt: Attempt, query: str, answer: Answer) -> TryAgain:
+        """The list will not serve us: that is no entry, and nothing is known."""
+        data = answer.records[0].data if isinstance(answer, Found) else ""
+        warn(attempt, f"{query}: the DNS list answers with an error: {data}")
+        return TryAgain(data)
+
+    async def _is_believed(self, watched: Watched, what: str, heard: Heard, answer: Answer) -> bool:
+        """Tell the watch what was heard; False where the list is aside by now."""
+        if not isinstance(answer, Dropped):  # what our own filter took is nothing that the list said
+            watched.heard(heard, what, answer.reason if isinstance(answer, TryAgain) else "")
+        if heard is not Heard.HIT:
+            return not watched.is_aside
+        believed = watched.believes()
+        return believed if isinstance(believed, bool) else await believed
 
 
 def _why(query: str, answer: TryAgain) -> str:
@@ -220,7 +257,7 @@ def session_values(attempt: Attempt, host: str) -> dict[str, str]:
 
 def reject_rbl_client(bench: Bench, place: Place) -> Ask:
     """The client's address is in a block list."""
-    dns_list, reply = DnsList(bench, place.argument), ListReply(bench)
+    dns_list, reply = DnsList(bench, place.argument, Kind.ADDRESSES), ListReply(bench)
 
     async def ask_list(attempt: Attempt) -> Verdict:
         found = await dns_list.find_address(attempt, attempt.address)
@@ -235,7 +272,7 @@ def reject_rhsbl(reply_class: str, target: Callable[[Attempt], str | None]) -> B
     """The builder of a check whether a domain is in a block list; `target` gives the domain or address, or None."""
 
     def build(bench: Bench, place: Place) -> Ask:
-        dns_list, reply = DnsList(bench, place.argument), ListReply(bench)
+        dns_list, reply = DnsList(bench, place.argument, Kind.DOMAINS), ListReply(bench)
 
         async def ask_list(attempt: Attempt, what: str) -> Verdict:
             found = await dns_list.find_domain(attempt, what)
@@ -255,8 +292,8 @@ def reject_rhsbl(reply_class: str, target: Callable[[Attempt], str | None]) -> B
 class _Permits:
     """Permit lists: never for mail that would be relayed, and no answer means that a refusal must wait."""
 
-    def __init__(self, bench: Bench, place: Place) -> None:
-        self.list = DnsList(bench, place.argument)
+    def __init__(self, bench: Bench, place: Place, kind: Kind) -> None:
+        self.list = DnsList(bench, place.argument, kind)
         self._bench = bench
         self._name = place.name
         self._destination = AuthDestination(bench)
@@ -277,7 +314,7 @@ class _Permits:
 
 def permit_dnswl_client(bench: Bench, place: Place) -> Ask:
     """The client's address is in a permit list."""
-    permits = _Permits(bench, place)
+    permits = _Permits(bench, place, Kind.ADDRESSES)
 
     async def ask_list(attempt: Attempt) -> Verdict:
         allowed = await permits.may_permit(attempt)
@@ -291,7 +328,7 @@ def permit_dnswl_client(bench: Bench, place: Place) -> Ask:
 
 def permit_rhswl_client(bench: Bench, place: Place) -> Ask:
     """The client's confirmed name is in a permit list."""
-    permits = _Permits(bench, place)
+    permits = _Permits(bench, place, Kind.DOMAINS)
 
     async def ask_list(attempt: Attempt) -> Verdict:
         if attempt.name.lower() == UNKNOWN:
