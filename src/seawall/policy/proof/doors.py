@@ -29,6 +29,7 @@ PARAMETERS = (
     *("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps", "resolve_numeric_domain"),
     *("smtpd_policy_service_default_action", "smtpd_log_access_permit_actions", "smtpd_proxy_filter", "myorigin"),
     *("proxy_interfaces", "append_at_myorigin", "append_dot_mydomain", "canonical_maps", "mynetworks_style"),
+    *("seawall_exempt_file", "seawall_upstream", "seawall_upstream_protocol"),
 )
 """All that the proof of a service goes by."""
 

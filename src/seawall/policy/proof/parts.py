@@ -162,7 +162,8 @@ class Reducer:
         if part in (Part.SENDER, Part.RECIPIENT):
             address = attempt.sender if part is Part.SENDER else attempt.recipient
             answers.append(self._listed(address or "", part is Part.SENDER))
-        return (tuple(answers), _via(seed))
+        exempt = world.exemptions_of(attempt) if part is Part.CLIENT else ()
+        return (tuple(answers), exempt, _via(seed))
 
     def _listed(self, address: str, as_sender: bool) -> Hashable:
         """Whether the address is one of ours that does not exist."""

@@ -77,6 +77,8 @@ class Hole:
     reasons: tuple[str, ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
     """(parameter, file) of lists that name what cannot be read; it was passed over."""
+    exempt: tuple[str, ...] = ()
+    """Keys of the exemptions without which it would have been refused, or might have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Search:
             if atom.place.stage.parameter == parameter
             for part in ABOUT[atom.name].parts
         }
+        if self.world.exempt_entries():
+            matter.add(Part.CLIENT)
         few = parts.only(matter)
         if few.size > MOST_PLAYS:
             return parts
@@ -192,6 +196,7 @@ class Search:
             tuple(absent),
             tuple(silent),
             unread=tuple(sorted(world.quiet.unread)),
+            exempt=tuple(dict.fromkeys(world.exempted)),
         )
 
     # parts that may say something else
@@ -261,6 +266,10 @@ class Search:
                     name, bare = chosen.name, _bare(chosen)
                     text = "" if chosen.reason else digest(name, bare)
                     found.setdefault(name, TableRead(name, text, name in opening, chosen.reason))
+        exemptions = self.world.facts.exemptions
+        if exemptions is not None and (exemptions.current or exemptions.trouble):
+            read = TableRead(exemptions.name, digest(exemptions.name, exemptions), False, exemptions.trouble or "")
+            found.setdefault(exemptions.name, read)
         return tuple(found.values())
 
     def harmless(self) -> tuple[tuple[str, str], ...]:

@@ -41,6 +41,8 @@ LONGEST = 250
 MOST_RULES = 20000
 """Entries of one table that are looked at one by one; of more, some of each group."""
 MOST_OF_A_GROUP = 20
+MOST_EXEMPT = 40
+"""Names, or addresses, with which each exemption is tried."""
 NAME = f"client.{DOMAIN}"
 USER = FILLER
 OTHERS = ("stranger.com", "mail.stranger.net", "stranger.org", "x7.stranger.de")
@@ -289,12 +291,26 @@ class Seeds:
             yield Client(address, UNKNOWN, NameStatus.PERMANENT)
         for name in names:
             yield Client(first, name)
+        yield from self._exempt(addresses, names)
         if self._world.dns.permits:
             yield Client(LISTED_ADDRESS, f"listed.{DOMAIN}")
         for key in self.texts(Part.CLIENT):
             for forged in names_of_key(key.text):
                 if is_hostname(forged.text) and network_of_key(forged.text) is None:
                     yield Client(first, UNKNOWN, NameStatus.FORGED, reverse_name=forged.text.lower())
+
+    def _exempt(self, addresses: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Client]:
+        """Whoever the file of exemptions names, as if he were a stranger: exempt from checks, he is to relay no more than others."""
+        for entry in self._world.exempt_entries():
+            network = entry.key.network
+            if network is None:
+                own = (name.text for name in names_of_key(entry.key.text) if is_hostname(name.text))
+                yield from (Client(address, name) for name in own for address in addresses[:MOST_EXEMPT])
+            else:
+                address = next(iter(_inside(network)))
+                yield Client(address, NAME)
+                yield Client(address, UNKNOWN, NameStatus.PERMANENT)
+                yield from (Client(address, name) for name in names[:MOST_EXEMPT])
 
     def forged(self, via: str) -> Iterator[Client]:
         """Whom a client may pretend to be who is believed.  XCLIENT names what it likes, PROXY an address."""

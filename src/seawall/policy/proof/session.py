@@ -76,6 +76,7 @@ def play(world: World, session: Session) -> Course:
     """Lead the session until it is refused, or to the end of the message."""
     judge, attempt = world.judge, attempt_of(session)
     world.events.clear()
+    world.exempted.clear()
 
     def goes_on(answer: Answer) -> bool:
         return now(answer).act is not Act.REJECT

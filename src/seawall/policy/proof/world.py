@@ -18,9 +18,12 @@ from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Argument, Bench, Builder, Place, Registry, Restriction
 from seawall.policy.dnsbl import parse_reply_filter
 from seawall.policy.evaluate import Answer, Ask
+from seawall.policy.exempt import Entry
+from seawall.policy.exempting import confirmed_name, sparing
 from seawall.policy.judge import Judge
 from seawall.policy.proof.assumed import REMOTE, SERVICE, answering, service_name
 from seawall.policy.proof.listing import members
+from seawall.policy.reasons import Reason
 from seawall.policy.registry import RESTRICTIONS
 from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.policy.world import WorldFacts
@@ -250,9 +253,24 @@ class World:
         self.access = PatientTables(settings, self.choices)
         self.atoms: dict[tuple[str, str, str, str], Atom] = {}
         self.events: list[Event] = []
+        self.exempted: list[str] = []
+        """Keys of the exemptions that counted, since somebody emptied it."""
         self._bench: Bench | None = None
         self.facts = StrangersFacts(settings, self.quiet, self.access, self.dns)
         self.judge = Judge(settings, self.facts, needs_guard=False, registry=self._registry())
+
+    def exempt_entries(self) -> tuple[Entry, ...]:
+        """Who is exempt from what."""
+        exemptions = self.facts.exemptions
+        return () if exemptions is None else exemptions.current.entries
+
+    def exemptions_of(self, attempt: Attempt) -> tuple[tuple[str, ...], ...]:
+        """What a client is exempt from."""
+        exemptions = self.facts.exemptions
+        if exemptions is None or not exemptions.current:
+            return ()
+        found = exemptions.of_client(attempt.address, confirmed_name(attempt))
+        return tuple(sorted(entry.checks for entry in found))
 
     def _registry(self) -> Registry:
         """The real restrictions, each telling when it is asked; what would ask the network is the stranger's choice."""
@@ -272,6 +290,7 @@ class World:
                 self._know_zone(name, place.argument)
             self._bench = bench
             ask = build(bench, place)
+            spares = sparing(bench.facts, place.name, place.argument)
             key = (place.name.lower(), place.argument, place.stage.parameter, place.stage.reply_class)
             self.atoms.setdefault(key, Atom(place, ask))
 
@@ -281,7 +300,10 @@ class World:
                 except TableTrouble:
                     self.events.append(Event(place, None))
                     raise
-                self.events.append(Event(place, verdict.act))
+                heard = verdict if spares is None else spares(attempt, verdict)
+                if heard.reason == Reason.EXEMPT:
+                    self.exempted.append(heard.evidence[0])
+                self.events.append(Event(place, heard.act))
                 return verdict
 
             return told
