@@ -1,6 +1,8 @@
 """The beginning of a session: addresses, the client's name, TLS, and the greeting.
 
 The greeting waits for the name only where something before RCPT depends on it (`Profile.needs_name_early`).
+What only a client needs who speaks (`LATE`) is made when it is asked for first, mostly by the client's first byte:
+a silent one holds this one object (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from seawall.tls import TlsServer
 if TYPE_CHECKING:
     from seawall.edge.counting import Counting
     from seawall.edge.edge import Edge
+    from seawall.policy.worth import Crowd, Place
 
 CONNECT = "CONNECT"
 LOST = "lost connection"
+LATE = frozenset({"attempt", "counts", "engine", "forwarded", "good"})
+"""What a silent client has not."""
 
 
 class Arrival(Telling):
@@ -34,21 +39,27 @@ class Arrival(Telling):
 
     __slots__ = (
         "_greeted",
+        "_names",
         "_starttls",
         "_until_named",
         "attempt",
         "bucket",
         "cause",
         "counted",
+        "counts",
         "deadline",
         "edge",
         "ends",
         "engine",
         "errors",
+        "forwarded",
         "good",
         "is_busy",
+        "is_put_off",
+        "is_silent",
         "last_code",
         "limits",
+        "place",
         "profile",
         "started",
         "traits",
@@ -56,39 +67,79 @@ class Arrival(Telling):
         "withheld",
     )
 
+    attempt: Attempt
+    counts: dict[str, int]
+    """Commands seen, by name."""
+    engine: Server
+    forwarded: dict[str, str]
+    """What XFORWARD told."""
+    good: dict[str, int]
+    """Commands that succeeded, by name."""
+
     def __init__(self, edge: Edge) -> None:
         super().__init__(edge.journal, edge.clock, edge.next_number(), edge.profile.service)
         self.edge = edge
         self.profile = edge.profile
         self.limits = edge.profile.limits
-        self.engine = Server(edge.profile.rules)
-        self.attempt = Attempt(address="")
         self.traits = edge.no_traits
         self.where = CONNECT
         """The last command, or the phase, as the log names it."""
         self.cause = ""
         """Why the session ended out of turn."""
         self.errors = 0
-        self.good: dict[str, int] = {}
-        """Commands that succeeded, by name."""
         self.last_code = 0
         self.deadline = 0.0
         self.bucket = 0
         self.started = edge.clock.now()
         self.is_busy = True
         """Something is waited for that is not the client."""
+        self.is_silent = True
+        """What is late is not made yet."""
+        self.is_put_off = False
+        """The question for the name is: silent strangers may not use up what others need.  docs/differences.md D-63"""
+        self._names: ClientNames | None = None
         self._greeted = False
         self._starttls: Command | None = None
         self._until_named: asyncio.Future[None] | None = None
         self.ends: tuple[tuple[str, str], tuple[str, str]] | None = None
-        """(address, port) of the client and of ours, where a proxy named them."""
+        """(address, port) of the client and of ours, as the socket or a proxy named them."""
         self.withheld: frozenset[str] = frozenset()
         """EHLO keywords that this client is not told of yet."""
         self.counted: Client | None = None
         """Where this client is counted."""
+        self.place: Place | None = None
+        """What it holds of this worker."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What is late is asked for first."""
+            if name in LATE and self.is_silent:
+                self.is_silent = False
+                self.awake()
+                return getattr(self, name)
+            raise AttributeError(name)
+
+    def awake(self) -> None:
+        """The client speaks, or is spoken of."""
+        self.engine = Server(self.profile.rules)
+        self.engine.discarded |= self.withheld
+        attempt = self.attempt = Attempt(address=self.client_address, stress=self.profile.stress)
+        if self.ends is not None:
+            (attempt.address, attempt.port), (attempt.server_address, attempt.server_port) = self.ends
+        if self._names is not None:
+            self._know_name(self._names)
+        elif self.is_put_off:
+            self._learn_name(self.client_address)
+        self.good = {}
+        self.counts = {}
+        self.forwarded = {}
 
     def withhold(self, keyword: str) -> None:
         """Do not announce an extension yet; with an empty word announce all again."""
+        if self.is_silent:  # `awake` does it
+            self.withheld = frozenset({keyword}) - self.profile.rules.discarded if keyword else frozenset()
+            return
         discarded = self.engine.discarded
         self.engine.discarded = discarded | {keyword} if keyword else discarded - self.withheld
         self.withheld = frozenset({keyword}) - discarded if keyword else frozenset()
@@ -102,31 +153,73 @@ class Arrival(Telling):
     def forget(self) -> None:
         """No transaction any more."""
 
+    @property
+    def has_spoken(self) -> bool:
+        """The client has said a whole command."""
+        return not self.is_silent and bool(self.counts)
+
+    def shed(self) -> bool:
+        """The client's place is needed for others."""
+        return False
+
+    def depart(self) -> None:
+        """The connection is gone: give back everything."""
+
     def run_out(self) -> None:
         """The client's time is over."""
 
     def farewell(self) -> None:
         """We are going down."""
 
-    def opened(self) -> None:
-        """A client is here: its name is asked for, and it is greeted, in most cases without waiting for the answer."""
+    def opened(self, refusal: Reply | None = None) -> None:
+        """A client is here: its name is asked for, and it is greeted, in most cases without waiting for the answer.
+
+        With a `refusal` it hears only that.
+        """
         edge = self.edge
         self._learn_addresses()
+        if edge.crowd is not None and self.place is None and not self._takes_place(edge.crowd):
+            return
         self.be_patient()
         edge.patience.watch(self)
         edge.sessions.add(self)
         is_one_too_many = edge.counting is not None and edge.counting.connect(self)
-        if edge.profile.asks_names and self.attempt.address:
-            self._learn_name(self.attempt.address)
-        else:
+        if not edge.profile.asks_names or not self.client_address:
             self._named(NOT_ASKED)
-        if is_one_too_many:
+        elif edge.lacks_answers() and (self.place is None or not self.place.is_known):
+            self.is_naming = self.is_put_off = True
+        else:
+            self._learn_name(self.client_address)
+        if refusal is not None:
+            self.wait_for(None, self._refuse(refusal))
+            self.flush()
+        elif is_one_too_many:
             self.wait_for(None, self._turn_away())
             self.flush()
         elif edge.profile.tls_is_wrapped:
             self._start_wrapped()
         else:
             self._greet()
+
+    async def _refuse(self, refusal: Reply) -> None:
+        await self.know()
+        self.tell(refusal)
+        self.hang_up()
+
+    def _takes_place(self, crowd: Crowd) -> bool:
+        """False where there is none for this client: it is told so, and the log hears of all of them together."""
+        self.place = crowd.enter(self.client_address, self)
+        if self.place is not None:
+            return True
+        if not self.profile.tls_is_wrapped:
+            self.say(format_reply(self.too_many()))
+        self.hang_up()
+        return False
+
+    def too_many(self) -> Reply:
+        """smtpd(8)'s words for a client that has too many connections."""
+        hostname = self.profile.rules.hostname
+        return Reply(421, "4.7.0", f"{hostname} Error: too many connections from {self.client_address}")
 
     async def _turn_away(self) -> None:
         """The client has too many connections, unless it is exempt from counting."""
@@ -142,46 +235,52 @@ class Arrival(Telling):
             await self._greet_within()
 
     def _learn_addresses(self) -> None:
-        attempt, transport = self.attempt, self.transport
-        if self.ends is not None:
-            (attempt.address, attempt.port), (attempt.server_address, attempt.server_port) = self.ends
-        elif transport is not None:
-            peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-            if isinstance(peer, tuple):
-                attempt.address, attempt.port = _plain_address(peer[0]), str(peer[1])
-            if isinstance(here, tuple):
-                attempt.server_address, attempt.server_port = _plain_address(here[0]), str(here[1])
-        attempt.stress = self.profile.stress
-        self.client_address = attempt.address
-        self.client_port = attempt.port if self.profile.port_logging else ""
+        transport = self.transport
+        if self.ends is None and transport is not None:
+            self.ends = _end(transport.get_extra_info("peername")), _end(transport.get_extra_info("sockname"))
+        (address, port), _ = self.ends or (("", ""), ("", ""))
+        self.client_address = address
+        self.client_port = port if self.profile.port_logging else ""
 
     def _named(self, names: ClientNames) -> None:
         """The name is known: what the client may because of it, and the first line of the log."""
-        attempt = self.attempt
-        attempt.name, attempt.name_status = names.name, names.status
-        attempt.reverse_name, attempt.reverse_name_status = names.reverse_name, names.reverse_status
+        self._names = names
+        if not self.is_silent:
+            self._know_name(names)
         self.is_naming = False
         if self._until_named is not None and not self._until_named.done():
             self._until_named.set_result(None)
         self.client_name = names.name
         if names.warning:
             self.complain(names.warning)
+        _, (server_address, server_port) = self.ends or (("", ""), ("", ""))
         self.introduce(
             self.started,
             reverse_name=names.reverse_name,
-            server_address=attempt.server_address,
-            server_port=attempt.server_port,
+            server_address=server_address,
+            server_port=server_port,
         )
+
+    def _know_name(self, names: ClientNames) -> None:
+        attempt = self.attempt
+        attempt.name, attempt.name_status = names.name, names.status
+        attempt.reverse_name, attempt.reverse_name_status = names.reverse_name, names.reverse_status
 
     def _learn_name(self, address: str) -> None:
         """Ask, and take the answer in the same turn of the loop that brings it."""
         self.is_naming = True
+        self.is_put_off = False
         try:
             self.edge.names.tell_names(address, self._named)
         except Exception as trouble:  # without a name the session goes on
             self.complain(f"{{client}}: {type(trouble).__name__} in the look-up of its name: {trouble}")
             if self.is_naming:
                 self._named(NAMELESS_NOW)
+
+    def remain_nameless(self) -> None:
+        """The client has gone before anybody needed its name."""
+        self.is_put_off = False
+        self._named(NAMELESS_NOW)
 
     def _start_wrapped(self) -> None:
         profile = self.profile
@@ -255,6 +354,8 @@ class Arrival(Telling):
 
     async def know(self) -> None:
         """Until the client's name is known.  The session is busy meanwhile, so that only one waits."""
+        if self.is_put_off:
+            self._learn_name(self.client_address)
         while self.is_naming:
             self._until_named = asyncio.get_running_loop().create_future()
             await self._until_named
@@ -359,6 +460,11 @@ class Arrival(Telling):
         self.engine.denied = None
         self.engine.is_authenticated = bool(attempt.sasl_username)
         self.engine.restart(helo=attempt.helo, protocol=attempt.protocol)
+
+
+def _end(socket_name: object) -> tuple[str, str]:
+    """(address, port) of what getpeername(2) told; empty where that is no address, or the client is gone."""
+    return (_plain_address(socket_name[0]), str(socket_name[1])) if isinstance(socket_name, tuple) else ("", "")
 
 
 def _plain_address(address: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -21,12 +22,15 @@ from seawall.mail.reply import Reply
 from seawall.patience import Patience
 from seawall.policy.attempt import Attempt
 from seawall.policy.dnsbl import session_values
+from seawall.policy.worth import Crowd
 from seawall.smtp.end_of_data import BareNewline
 from seawall.smtp.extensions import parse_discarded
 
 HOLD = 0.002
 """Seconds that replies wait for company where the command behind them has to wait; ours: most answers are there by then,
 and a client that sent more has no use for the first replies alone."""
+AT_ONCE = 16
+"""Sessions that end in one turn of the loop, each some 40 µs with its log lines: a botnet may hang up all at once."""
 TURNS = 2
 """Turns of the loop behind that: uvloop runs what was called soon before it looks at sockets, so one is not enough."""
 
@@ -54,6 +58,8 @@ class Edge:
         service: str = "smtp",
         sessions: set[Arrival] | None = None,
         counting: Counting | None = None,
+        crowd: Crowd | None = None,
+        lacks_answers: Callable[[], bool] = bool,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.profile = profile
@@ -68,6 +74,10 @@ class Edge:
         self.service = service
         self.counting = counting
         """Counts what each client does; None where nobody is counted."""
+        self.crowd = crowd
+        """Gives each connection its place; None where there is room for all."""
+        self.lacks_answers = lacks_answers
+        """So many questions wait for name servers that the rest is for those who need an answer."""
         self.monotonic = loop.time
         self.patience = patience or Patience(loop.time, loop.call_later)
         self.next_number: Callable[[], int] = next_number or itertools.count(1).__next__
@@ -76,6 +86,9 @@ class Edge:
         self.is_draining = False
         self._loop = loop
         self._held: list[Session] = []
+        self._ended = 0
+        """In this turn of the loop."""
+        self._ending: deque[Arrival] = deque()
         self.no_traits = Traits()
         """What nobody has who was not looked at yet."""
 
@@ -97,6 +110,25 @@ class Edge:
         held, self._held = self._held, []
         for session in held:
             session.flush()
+
+    def may_end(self, session: Arrival) -> bool:
+        """True where it may end now; else it is told to when others had their turn."""
+        if not self._ended:
+            self._loop.call_soon(self._end_more)
+        self._ended += 1
+        if self._ended <= AT_ONCE:
+            return True
+        self._ending.append(session)
+        return False
+
+    def _end_more(self) -> None:
+        ending = self._ending
+        for _ in range(min(AT_ONCE, len(ending))):
+            ending.popleft().depart()
+        self._ended = 0
+        if ending:
+            self._ended = AT_ONCE
+            self._loop.call_later(0, self._end_more)
 
     def drain(self) -> None:
         """Take leave of every session that has no message under way, and of the others when theirs is done."""

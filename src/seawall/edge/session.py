@@ -37,7 +37,7 @@ IN_BDAT = "BDAT content"
 END_OF_MESSAGE = "END-OF-MESSAGE"
 TURN = 64
 """Events that one session may have before the others get their turn: some 2 ms of work (docs/design.md, "Processes")."""
-TIMEOUT, TOO_MANY_ERRORS = "timeout", "too many errors"
+TIMEOUT, TOO_MANY_ERRORS, CROWDED = "timeout", "too many errors", "too many connections"
 LIMITED = frozenset(verb.name for verb in VERBS.values() if verb.is_limited)
 PLACES: Mapping[str, int] = MappingProxyType({name: place for place, name in enumerate((*VERBS, UNKNOWN))})
 """Where a command stands in the disconnect line."""
@@ -46,13 +46,14 @@ PLACES: Mapping[str, int] = MappingProxyType({name: place for place, name in enu
 class Session(Arrival):
     """State and dispatch; what each command means is in the `commands_*` modules."""
 
+    handlers = HANDLERS
+    """A door alone has others: edge/front.py."""
+
     __slots__ = (
         "_begun",
         "_ends",
-        "counts",
         "exchange",
         "forgives",
-        "forwarded",
         "junk",
         "mechanism",
         "screened",
@@ -64,12 +65,8 @@ class Session(Arrival):
         super().__init__(edge)
         self.transaction: Transaction | None = None
         self.junk = 0
-        self.counts: dict[str, int] = {}
-        """Commands seen, by name."""
         self.forgives = False
         """The refusal under way counts as no error."""
-        self.forwarded: dict[str, str] = {}
-        """What XFORWARD told."""
         self.exchange: Exchange | None = None
         self.mechanism = ""
         """The word of AUTH, safe to print."""
@@ -131,7 +128,7 @@ class Session(Arrival):
             if counting is not None and counting.has_limits and (what := counted_as(event)) is not None:
                 result = self._counted(counting, what, event)
             else:
-                result = HANDLERS[kind](self, event)
+                result = self.handlers[kind](self, event)
             if isinstance(result, Reply):
                 self.answer(event, result)
             elif result is not None:
@@ -149,7 +146,7 @@ class Session(Arrival):
             reply = await counting.refuse(self, what)
             if reply is not None:
                 return reply
-        answer = HANDLERS[event.__class__](self, event)
+        answer = self.handlers[event.__class__](self, event)
         return answer if answer is None or isinstance(answer, Reply) else await answer
 
     def _go_on(self) -> None:
@@ -308,6 +305,8 @@ class Session(Arrival):
         """A message was accepted: what went wrong before is forgotten."""
         self.errors = 0
         self.junk = 0
+        if self.place is not None:
+            self.place.prove()
 
     # What handlers ask
 
@@ -378,12 +377,27 @@ class Session(Arrival):
         self.tell(Reply(421, "4.3.2", f"{self.profile.rules.hostname} Service shutting down"))
         self.hang_up()
 
+    def shed(self) -> bool:
+        """The client's place is needed for others.  False while it waits for us: a message may be becoming ours."""
+        if self.is_ending:
+            self.abort()
+        elif self.tls is not None and not self.tls.is_established:
+            self.not_secured(CROWDED)
+        elif self.is_busy:
+            return False
+        else:
+            self.tell(self.too_many())
+            self.lose(CROWDED)
+        return True
+
     # The end
 
     def ended(self) -> None:
         """The client sends no more: what it sent before is still answered, but a handshake is at its end."""
         if self.tls is not None and not self.tls.is_established:
             self.not_secured("lost connection")
+        elif self.is_silent and not self.is_busy and not self.is_blocked:
+            self.lose(LOST)
         elif not self.is_busy and not self.is_blocked:
             self.work()
 
@@ -399,15 +413,28 @@ class Session(Arrival):
         self.hang_up()
 
     def closed(self, was_ending: bool) -> None:
-        """The connection is gone: the last lines of the log."""
+        """The connection is gone: the last lines of the log, in this turn or, where thousands go at once, in its own."""
         if not was_ending:
             self.cause = self.cause or LOST
+        if self.edge.may_end(self):
+            self.depart()
+
+    def depart(self) -> None:
+        """Give back everything."""
         edge = self.edge
         edge.patience.forget(self)
         edge.sessions.discard(self)
+        if edge.crowd is not None and self.place is None:  # it was turned away at once
+            return
         if edge.counting is not None:
             edge.counting.disconnect(self)
+        if self.place is not None:
+            self.place.leave()
+        if self.is_put_off:
+            self.remain_nameless()
         self._tell_end()
+        if self.is_silent:
+            return
         self.forget()
         if self.exchange is not None:
             self.exchange.close()
@@ -415,6 +442,12 @@ class Session(Arrival):
 
     def _tell_end(self) -> None:
         where = self.where
+        if self.is_silent:
+            if self.cause:
+                self.write(records.Aborted, cause=self.cause, after=where)
+            seconds = self.edge.clock.now() - self.started
+            self.write(records.Disconnected, seconds=seconds, last_code=self.last_code)
+            return
         if self.cause and where in (IN_DATA, IN_BDAT):
             size = self.engine.content_so_far
             after = where.partition(" ")[0]
