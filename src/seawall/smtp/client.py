@@ -38,6 +38,8 @@ class Step(Enum):
     END = "end of DATA command"
     RSET = "final RSET command"
     QUIT = "QUIT command"
+    COMMAND = "command"
+    """Somebody else's, passed on."""
 
 
 @dataclass(frozen=True, slots=True)
