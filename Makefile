@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check format bench faults docs golden clean peers
+.PHONY: run test check format bench faults flood docs golden clean peers
 .DEFAULT_GOAL := run
 
 run: $(VENV)/core.stamp
@@ -50,6 +50,9 @@ bench: $(VENV)/dev.stamp peers
 faults: $(VENV)/dev.stamp peers
 	$(BIN)/python -m bench.faults
 	$(BIN)/python -m bench.faults_parts
+
+flood: $(VENV)/dev.stamp peers
+	$(BIN)/python -m bench.flood
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.docs

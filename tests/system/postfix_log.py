@@ -9,6 +9,8 @@ ID = r"[0-9A-Za-z]{6,}"
 ADDRESS = r"<[^>]*>"
 REPLY = r"[245]\d\d( [245]\.\d+\.\d+)? "
 
+SCREENED = r"\[[0-9a-fA-F.:]+\]:\d+"
+
 LINES: dict[str, tuple[str, ...]] = {
     "smtpd": (
         rf"connect from {CLIENT}",
@@ -23,6 +25,18 @@ LINES: dict[str, tuple[str, ...]] = {
         rf"(NOQUEUE|{ID}): reject: [A-Z-]+ from {CLIENT}: {REPLY}.*;( from={ADDRESS})?( to={ADDRESS})? proto=E?SMTP( helo=<[^>]*>)?",
         rf"warning: {CLIENT}: SASL [A-Z0-9-]+ authentication (failed: .*|aborted)",
         r"(Anonymous|Untrusted|Trusted|Verified) TLS connection established from .*",
+        r"(warning|error|fatal): .*",
+    ),
+    "postscreen": (
+        rf"CONNECT from {SCREENED} to {SCREENED}",
+        rf"(PASS (NEW|OLD)|ALLOWLIST VETO|WHITELISTED|ALLOWLISTED|BLACKLISTED|DENYLISTED|DISCONNECT) {SCREENED}",
+        rf"PREGREET \d+ after [\d.]+ from {SCREENED}: .*",
+        rf"DNSBL rank \d+ for {SCREENED}",
+        rf"(COMMAND (PIPELINING|TIME LIMIT|COUNT LIMIT|LENGTH LIMIT)|NON-SMTP COMMAND|BARE NEWLINE) from {SCREENED}.*",
+        rf"HANGUP after [\d.]+ from {SCREENED} in tests (before|after) SMTP handshake",
+        rf"NOQUEUE: reject: (CONNECT|RCPT) from {SCREENED}: .*",
+        r"(entering|leaving) STRESS mode with \d+ connections",
+        r"cache .* full cleanup: retained=\d+ dropped=\d+ entries",
         r"(warning|error|fatal): .*",
     ),
     "cleanup": (
