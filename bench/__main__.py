@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import dns, policy, remote_tables, verdicts
+from bench import dns, flood, generator, policy, remote_tables, stores, verdicts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SERVERS = ("postfix", "seawall")
@@ -128,6 +128,9 @@ def judged(scale: float) -> list[str]:
     for kind in verdicts.KINDS:
         found = verdicts.measure(kind, max(40, int(1_000 * scale)))
         lines += _per_second(f"verdicts, {kind.shown}", found)
+        if not kind.cached:
+            asked = ", ".join(f"{server} {float(found[server]['questions']):.1f}" for server in SERVERS)
+            lines.append(f"    (questions to the name server in a session of {generator.VERDICTS} recipients: {asked})")
         if kind.letter == "b" and kind.remote:
             others = ", ".join(
                 f"{server} {float(found[server]['policy_cpu']):.1f} s and {float(found[server]['postgres_cpu']):.1f} s"
@@ -167,6 +170,11 @@ def idle(scale: float) -> list[str]:
     return [row.line(), held, start.line()]
 
 
+def kept(scale: float) -> list[str]:
+    """A million greylist triplets and passed clients; postgrey beside it."""
+    return stores.measure(max(1000, int(stores.ROWS * scale)), max(100, int(stores.QUESTIONS * scale)))
+
+
 MEASURES = {
     "refusals": refusals,
     "messages": messages,
@@ -174,11 +182,14 @@ MEASURES = {
     "verdicts": judged,
     "dns": names,
     "tables": tables,
+    "stores": kept,
 }
 
 
 def main() -> int:
-    """Measure what is named, or everything."""
+    """Measure what is named, or everything; `flood` has options of its own."""
+    if sys.argv[1:2] == ["flood"]:
+        return flood.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("what", nargs="*", choices=[*MEASURES, []], default=[], help="default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the usual work, for a quick look")

@@ -32,6 +32,8 @@ HEARD = "/var/log/heard"
 PATH = f"PYTHONPATH={peers.CHECKOUT}:{peers.CHECKOUT}/src"
 ANSWERED = 2.0
 BACK = 5.0
+SHOWN = 5
+"""Replies that should not be, as examples."""
 TROUBLES = ("stopped", "hung", "slow")
 CHANGED = 3.0
 """Seconds until the slow name server stands in the other's place, and what was said in between is forgotten."""
@@ -271,13 +273,18 @@ def run_trouble(box: Box, part: Part, trouble: str, seconds: float) -> Result:
         everything = heard()
     during = [one for one in everything if began <= one.at < stop]
     known = [one.seconds for one in during if began + part.opens < one.at]
+    deferred = [one for one in during if one.what != "shut" and one.code[:1] in "4-" and one.at + one.seconds < stop]
+    if trouble == "slow":
+        for one in deferred[:SHOWN]:  # there should be none
+            when = f"{one.at - began:.2f} s after the trouble began"
+            print(f"  {one.code} to {one.what}, said {when}, {one.seconds:.2f} s later", file=sys.stderr, flush=True)
     return Result(
         part.name,
         trouble,
         replies=len(during),
         permanent=sum(one.what != "shut" and one.code.startswith("5") for one in everything),
         let_in=sum(one.what == "shut" and one.code.startswith("2") for one in everything),
-        deferred=sum(one.what != "shut" and one.code[:1] in "4-" and one.at + one.seconds < stop for one in during),
+        deferred=len(deferred),
         slowest=max((one.seconds for one in during), default=0.0),
         open_slowest=max(known, default=0.0),
         back_after=min(one.at + one.seconds for one in taken(everything, over)) - over,

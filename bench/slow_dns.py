@@ -16,6 +16,18 @@ ANSWERED = 1.0
 """Seconds that the server behind may take."""
 
 
+def answer_to(behind: socket.socket, question: bytes) -> bytes | None:
+    """The answer, None where it does not come in time; what came too late for an earlier question is passed over."""
+    behind.send(question)
+    try:
+        while True:
+            answer = behind.recv(65535)
+            if answer[:2] == question[:2]:
+                return answer
+    except TimeoutError:
+        return None
+
+
 def main() -> None:
     """Serve until the process is ended."""
     address, server, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
@@ -29,8 +41,9 @@ def main() -> None:
         wait = max(0.0, late[0][0] - time.monotonic()) if late else None
         if select.select([front], [], [], wait)[0]:
             question, client = front.recvfrom(4096)
-            behind.send(question)
-            late.append((time.monotonic() + seconds, behind.recv(65535), client))
+            answer = answer_to(behind, question)
+            if answer is not None:
+                late.append((time.monotonic() + seconds, answer, client))
         while late and late[0][0] <= time.monotonic():
             _, answer, client = late.popleft()
             front.sendto(answer, client)

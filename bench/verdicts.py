@@ -129,6 +129,12 @@ def served(box: Box, site: BoxSite, server: str) -> Iterator[None]:
         box.stop_postfix(pid)
 
 
+def datagrams(box: Box) -> int:
+    """UDP datagrams that were received in the box: each question to a name server is one, and so is its answer."""
+    names, values = (line.split() for line in box.run("cat", "/proc/net/snmp").out.splitlines() if line[:4] == "Udp:")
+    return int(values[names.index("InDatagrams")])
+
+
 def generate(box: Box, sessions: int) -> dict[str, Any]:
     """Run the load."""
     words = ("--kind", "verdicts", "--recipient", "x@cape.com", "--networks", str(NETWORKS), "--hosts", str(HOSTS))
@@ -145,7 +151,9 @@ def measure_one(box: Box, server: str, sessions: int) -> dict[str, Any]:
     """One load on a server that is up."""
     generate(box, WARM)
     used, others = inside(box, f"inside.cpu({server!r})"), (cpu_of(box, "postgres"), cpu_of(box, "fast_policy"))
+    before = datagrams(box)
     found = generate(box, sessions)
+    found["questions"] = (datagrams(box) - before) / 2 / sessions
     found["server_cpu"] = inside(box, f"inside.cpu({server!r})") - used
     found["postgres_cpu"] = cpu_of(box, "postgres") - others[0]
     found["policy_cpu"] = cpu_of(box, "fast_policy") - others[1]
