@@ -1,6 +1,6 @@
 """A private OpenLDAP server in a box: ldap://127.0.0.1:3389 and ldapi://%2Frun%2Fldapi, base ``dc=example,dc=com``.
 
-``cn=admin,dc=example,dc=com`` has the password "secret"; everybody may read.
+With a certificate (`more`) also ldaps://127.0.0.1:3636.  ``cn=admin,dc=example,dc=com`` has the password "secret"; everybody may read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import TracebackType
 
 from tests.box import Box, BoxTrouble
 
-PORT = 3389
+PORT, SECURE_PORT = 3389, 3636
 BASE = "dc=example,dc=com"
 ADMIN = f"cn=admin,{BASE}"
 CONFIGURATION = f"""\
@@ -37,10 +37,11 @@ dbnosync
 
 
 class BoxLdap:
-    """A directory in `box`; as a context manager it is started, and stopped at the end."""
+    """A directory in `box`; as a context manager it is started, and stopped at the end.  `more` is slapd.conf(5)."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, more: str = "") -> None:
         self._box = box
+        self._more = more
         self.pid = 0
 
     def __enter__(self) -> BoxLdap:
@@ -54,8 +55,9 @@ class BoxLdap:
         """Start it, empty; returns once it answers."""
         box = self._box
         box.run("install", "-d", "-o", "openldap", "-g", "openldap", "/var/lib/ldap")
-        box.write("/etc/ldap/box.conf", CONFIGURATION)
-        listens = f"ldap://127.0.0.1:{PORT}/ ldapi://%2Frun%2Fldapi"
+        box.write("/etc/ldap/box.conf", CONFIGURATION + self._more)
+        secure = f" ldaps://127.0.0.1:{SECURE_PORT}/" if "TLSCertificateFile" in self._more else ""
+        listens = f"ldap://127.0.0.1:{PORT}/ ldapi://%2Frun%2Fldapi{secure}"
         self.pid = box.start(
             "/usr/sbin/slapd", "-d", "0", "-f", "/etc/ldap/box.conf", "-h", listens, output="/var/log/slapd.log"
         )

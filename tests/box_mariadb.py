@@ -18,10 +18,11 @@ GRANT = (
 
 
 class BoxMariaDb:
-    """MariaDB in `box`; as a context manager it is started, and stopped at the end."""
+    """MariaDB in `box`; as a context manager it is started, and stopped at the end.  `more` are options of mariadbd."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, *more: str) -> None:
         self._box = box
+        self._more = more
         self.pid = 0
 
     def __enter__(self) -> BoxMariaDb:
@@ -48,6 +49,7 @@ class BoxMariaDb:
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=16M",
             "--skip-log-bin",
+            *self._more,
             output="/var/log/mariadb.log",
         )
         end = time.monotonic() + 20

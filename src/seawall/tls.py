@@ -40,6 +40,16 @@ _OFF: Mapping[str, ssl.Options] = MappingProxyType(
 )
 
 
+DIGEST = "sha256"
+"""What fingerprints are made with where nothing else is said."""
+
+
+class ServerContext(ssl.SSLContext):
+    """smtpd(8)'s context, and the digest that it knows certificates by."""
+
+    fingerprint_digest: str = DIGEST
+
+
 class TlsTrouble(Exception):
     """A context cannot be made, or a handshake failed; the text is for the log."""
 
@@ -92,7 +102,7 @@ def _certificates(settings: Settings) -> tuple[tuple[str, str], ...]:
     return tuple((settings.path(file), settings.path(key or file)) for file, key in named if file and file != "none")
 
 
-def server_context(settings: Settings, *, mandatory: bool) -> ssl.SSLContext:
+def server_context(settings: Settings, *, mandatory: bool) -> ServerContext:
     """The context of smtpd(8): keys are read now, by whoever may read them.  Raises TlsTrouble.
 
     `mandatory`: smtpd_tls_security_level = encrypt or wrapper mode, which have parameters of their own.
@@ -100,10 +110,12 @@ def server_context(settings: Settings, *, mandatory: bool) -> ssl.SSLContext:
     certificates = _certificates(settings)
     if not certificates:
         raise TlsTrouble("No server certs available. TLS won't be enabled")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.fingerprint_digest = settings.text("smtpd_tls_fingerprint_digest")
     which = "mandatory_" if mandatory else ""
     file = ""
     try:
+        fingerprint(b"any", context.fingerprint_digest)
         apply_protocols(context, settings.words(f"smtpd_tls_{which}protocols"))
         for file, key in certificates:
             context.load_cert_chain(file, key)
@@ -145,12 +157,13 @@ class TlsServer:
     but `take_output` (the alert) makes sense.
     """
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "_unsent", "has_ended", "is_established")
+    __slots__ = ("_digest", "_incoming", "_object", "_outgoing", "_unsent", "has_ended", "is_established")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._digest = context.fingerprint_digest if isinstance(context, ServerContext) else DIGEST
         self._unsent: list[bytes] = []
         self.is_established = False
         self.has_ended = False
@@ -227,15 +240,19 @@ class TlsServer:
             algorithm_bits=max(bits, _algorithm_bits(name)),
             peer_subject=_common_name(certificate.get("subject")),
             peer_issuer=_common_name(certificate.get("issuer")),
-            peer_fingerprint=fingerprint(der),
-            peer_key_fingerprint=fingerprint(public_key(der)),
+            peer_fingerprint=fingerprint(der, self._digest),
+            peer_key_fingerprint=fingerprint(public_key(der), self._digest),
             peer_trusted=bool(der),
         )
 
 
-def fingerprint(data: bytes) -> str:
-    """``AB:CD:…``, SHA-256; empty for nothing.  postconf(5) smtpd_tls_fingerprint_digest"""
-    return hashlib.sha256(data).digest().hex(":").upper() if data else ""
+def fingerprint(data: bytes, digest: str = DIGEST) -> str:
+    """``AB:CD:…``; empty for nothing.  `digest` is one that OpenSSL has, else TlsTrouble.  smtpd_tls_fingerprint_digest"""
+    try:
+        made = hashlib.new(digest, data, usedforsecurity=False).digest()
+    except (ValueError, TypeError):  # unknown, or without a length of its own
+        raise TlsTrouble(f'Digest algorithm "{digest}" not found') from None
+    return made.hex(":").upper() if data else ""
 
 
 SEQUENCE, VERSION = 0x30, 0xA0

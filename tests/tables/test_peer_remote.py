@@ -137,14 +137,15 @@ class Asked:
             self._questions.append((spec, key))
             self._texts.append(text)
 
-    def agree(self, at_least: int, threads: int = 40, between: Callable[[], object] = lambda: None) -> None:
-        """Both must print the same, and end with the same code.  `between` makes the world what it was."""
+    def agree(self, at_least: int, threads: int = 40, between: Callable[[], object] = lambda: None) -> list[bool]:
+        """Both must print the same, and end with the same code: was it found?  `between` makes the world what it was."""
         assert len(self._questions) >= at_least
         expected = self._ask("theirs", str(threads))
         between()
         found = self._ask("ours")
         for (spec, key), text, theirs, ours in zip(self._questions, self._texts, expected, found, strict=True):
             assert ours == theirs, f"{spec} {key!r}\n{text}"
+        return [code == 0 for code, _ in expected]
 
     def _ask(self, *who: str) -> list[tuple[int, str]]:
         path = f"{peers.CHECKOUT}:{peers.CHECKOUT}/src:{peers.PYTHON}"

@@ -14,15 +14,18 @@ import msgspec
 
 from seawall.cli import newaliases, postqueue
 from seawall.cli.queue_tool import Fatal, Options, parse_options, places_of, say, settings_of
+from seawall.cli.sendmail_session import serve
 from seawall.cli.sendmail_text import extract_recipients, parse_list, read_message
 from seawall.config.settings import ConfigTrouble, Settings
 from seawall.mail.address import quote_path
 from seawall.mail.envelope import Notify
+from seawall.mail.reply import Reply
 from seawall.spool.disk import Disk
 from seawall.spool.handing_in import FORMAT, Handed, HandedRecipient, Verdict, checksum, escape, format_handed, is_clean
 from seawall.spool.pickup import write_drop
 from seawall.spool.places import Places
 from seawall.spool.submission import PATIENCE
+from seawall.tables.table import TableUnsupported
 
 TOOL = "sendmail"
 USAGE = "usage: sendmail [options] [recipient...]"
@@ -36,8 +39,10 @@ WORDS_OF_NOTIFY = {
     "failure": Notify.FAILURE,
     "delay": Notify.DELAY,
 }
-MODES = {"m": "mail", "p": "mailq", "i": "newaliases", "d": "daemon", "l": "daemon", "v": "verify"}
+MODES = {"m": "mail", "p": "mailq", "i": "newaliases", "d": "daemon", "l": "daemon", "v": "verify", "s": "session"}
 """What follows -b.  Never changed."""
+QUEUED = Reply(250, "2.0.0", "Ok")
+NOT_WRITTEN = Reply(451, "4.3.0", "Error: queue file write error")
 
 
 def main(arguments: list[str]) -> int:
@@ -76,6 +81,8 @@ def _run(options: Options) -> int:
         return _flush(options, place)
     if mode == "daemon":
         raise Fatal("the server is started with `seawall serve`", EX_USAGE)
+    if mode == "session":
+        return _talk(options)
     return _submit(options, asks=mode == "verify")
 
 
@@ -120,6 +127,30 @@ def _submit(options: Options, *, asks: bool) -> int:
         return OK
     text = f"{_user()}: {verdict.code} {verdict.status} {verdict.text}"
     raise Fatal(text, TEMPFAIL if verdict.code < 500 else EX_UNAVAILABLE)
+
+
+def _talk(options: Options) -> int:
+    """-bs"""
+    settings = settings_of(options)
+    places = places_of(settings)
+
+    def hand_in(handed: Handed, content: bytes) -> Reply:
+        try:
+            verdict = _hand_in(places, handed, content)
+            if verdict is None:
+                _drop(places, handed, content)
+        except Fatal as trouble:
+            say(TOOL, f"warning: {trouble}")
+            return NOT_WRITTEN
+        return QUEUED if verdict is None else Reply(verdict.code, verdict.status, verdict.text)
+
+    try:
+        serve(settings, hand_in, _stdin().fileno(), sys.stdout.fileno())
+    except (ConfigTrouble, TableUnsupported) as trouble:
+        raise Fatal(str(trouble), TEMPFAIL) from trouble
+    except BrokenPipeError:
+        return OK  # nobody hears us any more
+    return OK
 
 
 def _question(handed: Handed) -> bytes:

@@ -66,8 +66,10 @@ class SmtpDelivery:
         exchanges: Exchanges,
         journal: Journal,
         clock: Clock,
+        lmtp_exchanges: Exchanges | None = None,
     ) -> None:
-        self._exchanges = exchanges
+        """`lmtp_exchanges` look for servers of lmtp(8), where that sees DNS otherwise."""
+        self._exchanges = {False: exchanges, True: lmtp_exchanges or exchanges}
         self._journal = journal
         self._clock = clock
         self._soft_bounce = settings.flag("soft_bounce")
@@ -90,7 +92,7 @@ class SmtpDelivery:
         if client is None:
             return Delivery(tuple(failed("4.3.0", "mail transport unavailable") for _ in job.recipients))
         async with self._room:
-            attempt = _Attempt(client, job, self._exchanges, self._journal, self._clock)
+            attempt = _Attempt(client, job, self._exchanges[client.rules.is_lmtp], self._journal, self._clock)
             outcomes = await attempt.run()
         if self._soft_bounce and not job.is_probe:
             outcomes = tuple(map(as_deferred, outcomes))

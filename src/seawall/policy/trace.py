@@ -19,6 +19,7 @@ from seawall.policy.attempt import Attempt
 from seawall.policy.evaluate import Ask, Item
 from seawall.policy.greylist import Met
 from seawall.policy.policy_service import PolicyAnswer
+from seawall.policy.reasons import Reason
 from seawall.policy.stages import Stage
 from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.routing.recipients import Listing
@@ -26,7 +27,7 @@ from seawall.routing.route import Route
 from seawall.tables.table import TableTrouble
 
 ITSELF = "(the server itself)"
-"""Whoever asks outside every list: whether senders and recipients exist."""
+"""Whoever asks outside every check: where an address goes, whether it is one at all."""
 
 
 class Question(msgspec.Struct):
@@ -65,7 +66,7 @@ class Trace:
 
     def watch(self, item: Item, stage: Stage) -> Item:
         """The same check, watched."""
-        return Item(item.name, self._watched(item, stage.parameter), item.reply_name, item.warns)
+        return Item(item.name, self.watched(item, stage.parameter), item.reply_name, item.warns, item.spares)
 
     def heard(self, kind: str, words: tuple[str, ...], answer: object) -> None:
         """A question and its answer, as `RecordingFacts` notes them."""
@@ -76,7 +77,9 @@ class Trace:
             step = self._steps[-1]
         step.asked.append(Question(kind, words, in_words(answer)))
 
-    def _watched(self, item: Item, parameter: str) -> Ask:
+    def watched(self, item: Item, parameter: str) -> Ask:
+        """What asks a check, watched; its step stands under `parameter`."""
+
         def ask(attempt: Attempt) -> Verdict | Awaitable[Verdict]:
             outer = self._current
             step = Step(parameter, item.name)
@@ -91,20 +94,27 @@ class Trace:
             finally:
                 self._current = outer
             if isinstance(answer, Verdict):
-                self._end(step, begun, answer)
-                return answer
-            return self._wait(step, begun, answer)
+                return self._heard(item, attempt, step, begun, answer)
+            return self._wait(item, attempt, step, begun, answer)
 
         return ask
 
-    async def _wait(self, step: Step, begun: float, coming: Awaitable[Verdict]) -> Verdict:
+    def _heard(self, item: Item, attempt: Attempt, step: Step, begun: float, verdict: Verdict) -> Verdict:
+        """The check's word, or that its client is exempt."""
+        if item.spares is not None:
+            verdict = item.spares(attempt, verdict)
+        self._end(step, begun, verdict)
+        return verdict
+
+    async def _wait(
+        self, item: Item, attempt: Attempt, step: Step, begun: float, coming: Awaitable[Verdict]
+    ) -> Verdict:
         try:
             verdict: Verdict = await self._followed(step, coming)
         except TableTrouble as trouble:
             self._end(step, begun, trouble)
             raise
-        self._end(step, begun, verdict)
-        return verdict
+        return self._heard(item, attempt, step, begun, verdict)
 
     @types.coroutine
     def _followed(self, step: Step, coming: Awaitable[Verdict]) -> Generator[Any, Any, Verdict]:
@@ -165,6 +175,11 @@ class _Kept(NamedTuple):
     steps: list[Step]
 
 
+def has_checks(attempt: Attempt) -> bool:
+    """True where `checks_of` has something to give."""
+    return CHECKS in attempt.pending.known
+
+
 def checks_of(attempt: Attempt) -> str:
     """The checks of the command just judged as JSON; empty where nobody traces.  They are forgotten with that."""
     kept = attempt.pending.known.pop(CHECKS, None)
@@ -193,7 +208,7 @@ def verdict_in_words(what: Verdict | TableTrouble) -> str:
     if isinstance(what, TableTrouble):
         return f"cannot say: {what}"
     if what is DUNNO or what.act is Act.DUNNO:
-        return "no opinion"
+        return f"exempt ({what.evidence[-1]})" if what.reason == Reason.EXEMPT else "no opinion"
     said = SAYINGS[what.act]
     if what.reply is not None:
         reply = what.reply  # its class follows the code when it is said: evaluate._sound()

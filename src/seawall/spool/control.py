@@ -22,7 +22,7 @@ from seawall.spool.listing import list_message, queue_names
 from seawall.spool.manager import QueueManager
 from seawall.spool.places import QUEUE
 from seawall.spool.upkeep import DONE, SOURCES, Upkeep
-from seawall.spool.visits import Visits, part
+from seawall.spool.visits import KEEPS_SOCKET, Visits, part
 
 LINE = 1 << 20
 """The longest request, bytes: some ten thousand queue ids; ours."""
@@ -188,9 +188,9 @@ class Control:
 async def serve_control(control: Control, where: str | socket.socket) -> asyncio.Server:
     """Listen at a path, or on a socket that the supervisor opened; everybody may connect."""
     if isinstance(where, socket.socket):
-        return await asyncio.start_unix_server(control.handle, sock=where, limit=LINE)
+        return await asyncio.start_unix_server(control.handle, sock=where, limit=LINE, **KEEPS_SOCKET)
     if os.path.exists(where):
         os.unlink(where)
-    server = await asyncio.start_unix_server(control.handle, where, limit=LINE)
+    server = await asyncio.start_unix_server(control.handle, where, limit=LINE, **KEEPS_SOCKET)
     os.chmod(where, 0o666)
     return server

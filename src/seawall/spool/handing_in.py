@@ -20,6 +20,8 @@ class HandedRecipient(msgspec.Struct, frozen=True, omit_defaults=True):
 
     address: str
     notify: int = 0
+    orcpt: str = ""
+    """``type;address``, as sendmail -bs may hear it.  RFC 3461"""
 
 
 class Handed(msgspec.Struct, frozen=True, omit_defaults=True):

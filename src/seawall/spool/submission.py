@@ -23,7 +23,7 @@ from seawall.mail.reply import Reply
 from seawall.spool.control import Allowed, everybody, peer_uid, user_name
 from seawall.spool.disk import CHUNK
 from seawall.spool.handing_in import LINE, Handed, NotHanded, Verdict, parse_handed
-from seawall.spool.visits import Visits, part
+from seawall.spool.visits import KEEPS_SOCKET, Visits, part
 
 PATIENCE = 300.0
 """Seconds without a byte after which a submission is given up; ours, as smtpd_timeout."""
@@ -70,7 +70,7 @@ async def hand_to_intake(
     reception = intake.open(submission)
     journal.write(PickedUp(at=clock.now(), queue_id=reception.queue_id, uid=uid, sender=sender))
     for recipient in handed.recipients:
-        reception.add_recipient(Recipient(recipient.address, recipient.address, "", recipient.notify))
+        reception.add_recipient(Recipient(recipient.address, recipient.address, recipient.orcpt, recipient.notify))
     length, checksum = 0, 0
     async for piece in pieces:
         length, checksum = length + len(piece), zlib.crc32(piece, checksum)
@@ -133,9 +133,9 @@ class SubmissionServer:
 async def serve_submission(server: SubmissionServer, where: str | socket.socket) -> asyncio.Server:
     """Listen at a path, or on a socket that the supervisor opened; everybody may connect."""
     if isinstance(where, socket.socket):
-        return await asyncio.start_unix_server(server.handle, sock=where, limit=LINE)
+        return await asyncio.start_unix_server(server.handle, sock=where, limit=LINE, **KEEPS_SOCKET)
     if os.path.exists(where):
         os.unlink(where)
-    listening = await asyncio.start_unix_server(server.handle, where, limit=LINE)
+    listening = await asyncio.start_unix_server(server.handle, where, limit=LINE, **KEEPS_SOCKET)
     os.chmod(where, 0o666)
     return listening

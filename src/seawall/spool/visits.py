@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+KEEPS_SOCKET: Mapping[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""For start_unix_server: a socket that goes on in the next generation is not unlinked, as Python does from 3.13 on."""
 
 
 class Visits:

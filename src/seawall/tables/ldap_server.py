@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -165,11 +166,43 @@ async def connect(
     try:
         client = library.LDAPClient(host.name, login.start_tls)
         client.set_async_connection_class(_patient(asynchronous.AIOLDAPConnection))
+        _check_files(login)
         _prepare(client, login)
+        if login.mechanism == "SASL":
+            _log_in(client, login, " ".join(login.sasl_mechanisms) or await _offered(client))
         connection = await client.connect(is_async=True)
     except (errors.LDAPError, OSError, ValueError, TypeError) as error:
         raise Unreachable(_reason(error), refused=True) from None
     return LdapConnection(library, connection)
+
+
+def _check_files(login: Login) -> None:
+    """Raises OSError: the library would go on with what an earlier connection was given."""
+    for name in (login.ca_file, login.certificate, login.key):
+        if name:
+            with open(name, "rb"):
+                pass
+    if login.ca_path:
+        os.listdir(login.ca_path)
+
+
+async def _offered(client: Any) -> str:
+    """The mechanisms that the server has, where the table names none.  RFC 4512 §5.1"""
+    connection = await client.connect(is_async=True)
+    try:
+        found = await connection.search("", 0, "(objectclass=*)", ["supportedSASLMechanisms"])
+    finally:
+        connection.close()
+    return " ".join(str(word) for entry in found for word in entry.get("supportedSASLMechanisms", ())) or "EXTERNAL"
+
+
+def _log_in(client: Any, login: Login, mechanisms: str) -> None:
+    """By the best of several that both sides have."""
+    if login.sasl_minimum:
+        client.set_sasl_security_properties(min_ssf=login.sasl_minimum)
+    client.set_credentials(
+        mechanisms, login.user or None, login.password or None, login.sasl_realm or None, login.sasl_identity or None
+    )
 
 
 def _prepare(client: Any, login: Login) -> None:
@@ -186,10 +219,3 @@ def _prepare(client: Any, login: Login) -> None:
     client.set_auto_page_acquire(False)
     if login.mechanism == "SIMPLE":
         client.set_credentials("SIMPLE", login.user, login.password)
-    elif login.mechanism == "SASL":
-        if login.sasl_minimum:
-            client.set_sasl_security_properties(min_ssf=login.sasl_minimum)
-        mechanism = login.sasl_mechanisms[0] if login.sasl_mechanisms else "EXTERNAL"
-        client.set_credentials(
-            mechanism, login.user or None, login.password or None, login.sasl_realm or None, login.sasl_identity or None
-        )

@@ -33,6 +33,7 @@ PARAMETERS = (
     text(
         "smtpd_tls_fingerprint_digest",
         "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}",
+        "The digest that clients' certificates and keys are known by: md5, sha1, sha256, sha384, sha512.",
         low=1,
     ),
     text("smtpd_tls_key_file", "$smtpd_tls_cert_file", "The key of smtpd_tls_cert_file."),
