@@ -11,8 +11,22 @@ SOURCE = Path(__file__).parent.parent / "src" / "seawall"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "run", "web"),
     ("watch", "defence"),
-    ("door", "edge", "policy", "routing", "intake", "spool", "delivery", "bounce"),
-    ("config", "tables", "dns", "smtp", "journal", "journey", "tls", "clock", "eager", "linux", "breaker", "patience"),
+    ("door", "edge", "upstream", "policy", "routing", "intake", "spool", "delivery", "bounce"),
+    (
+        "config",
+        "tables",
+        "dns",
+        "smtp",
+        "journal",
+        "journey",
+        "tls",
+        "clock",
+        "eager",
+        "linux",
+        "breaker",
+        "patience",
+        "store",
+    ),
     ("mail",),
 )
 MAY_ALSO: dict[str, frozenset[str]] = {
@@ -36,9 +50,14 @@ PURE = (
     "door/talk.py",
     "policy/language.py",
     "policy/evaluate.py",
+    "policy/exempt.py",
+    "policy/exempt_honest.py",
     "policy/greylist.py",
+    "policy/list_watch.py",
     "policy/spf.py",
     "policy/spf_record.py",
+    "policy/stress.py",
+    "policy/worth.py",
     "config/expand.py",
     "spool/scheduler.py",
     "spool/verify_cache.py",
@@ -157,7 +176,7 @@ def test_no_check_is_switched_off_without_a_reason(path: Path) -> None:
 
 
 def test_only_run_build_joins_the_stages() -> None:
-    stages = frozenset({"edge", "intake", "spool", "delivery", "bounce", "door"})
+    stages = frozenset({"edge", "upstream", "intake", "spool", "delivery", "bounce", "door"})
     for path in modules():
         here = package(path)
         if here in ("testing", "cli") or name_of(path).startswith("run/build"):

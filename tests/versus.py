@@ -179,7 +179,8 @@ def in_empty_directory(trial: Trial, play: Callable[[Trial, Path], Result]) -> R
 
 
 def real(box: Box, trials: list[Trial], timeout: float = 300) -> list[Result]:
-    """What the real Postfix says."""
+    """What the real Postfix says, under the main.cf that it comes with."""
+    box.wipe()
     stdin = json.dumps([asdict(one) for one in trials])
     script = 'cd "$0" && exec "$1" -m tests.versus real'
     ran = box.run("sh", "-c", script, str(Path(__file__).parent.parent), sys.executable, stdin=stdin, timeout=timeout)

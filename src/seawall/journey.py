@@ -2,14 +2,16 @@
 
 A client knocks (`door`) and speaks SMTP (`edge`).  What it hands over becomes ours (`Intake`), and either goes
 straight into mailboxes (`DirectWay`) or is put to rest (`Resting`).  The queue manager hands it on when its turn
-comes (`Deliverer`), stores what a delivery made anew, and tells the sender what failed (`Reports`).
+comes (`Deliverer`), stores what a delivery made anew, and tells the sender what failed (`Reports`).  Where Seawall is
+the door alone, the session is joined with the server behind instead (`Joining`).
 
 Stages never import each other: they know these protocols, and `run/build*.py` alone knows who stands behind them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from seawall.mail.action import Action
@@ -63,6 +65,91 @@ class Intake(Protocol):
 
     def room_for(self, size: int) -> bool:
         """False where `size` bytes and queue_minfree do not fit.  postconf(5) queue_minfree"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the server behind is told of a client.  A name is empty where it is not known, None where DNS had trouble."""
+
+    address: str
+    port: str
+    server_address: str
+    server_port: str
+    name: str | None = ""
+    reverse_name: str | None = ""
+    hello: tuple[str, str] | None = None
+    """EHLO or HELO, and what the client said behind it."""
+
+
+class Holder(Protocol):
+    """edge → upstream: a session that has, or wants, one of the places at the server behind."""
+
+    @property
+    def worth(self) -> int:
+        """Who waits for a place is served by this, the greater the sooner, then by arrival."""
+        ...
+
+    def spare(self, now: float) -> float | None:
+        """Seconds (monotonic `now`) that the client has left its place unused beyond what is fair; None: it needs it."""
+        ...
+
+    def give_up(self) -> None:
+        """Leave the place to somebody else."""
+        ...
+
+
+class Joined(Protocol):
+    """edge → upstream: a connection to the server behind that speaks for one client.  Nothing here raises."""
+
+    offers: tuple[str, ...]
+    """What it answered to EHLO, without its name: ``SIZE 1000``."""
+    is_gone: bool
+    """It has ended, or does not answer."""
+    is_full: bool
+    """More was written than it takes at present."""
+
+    async def ask(self, line: bytes) -> Reply:
+        """Say a command, or the last line of a content, and hear the reply; 421 where none comes."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Content."""
+        ...
+
+    async def drained(self) -> None:
+        """Until it takes more, or is gone."""
+        ...
+
+    def splice(self, heard: Callable[[bytes], None], room: Callable[[], None], ended: Callable[[], None]) -> None:
+        """From here on bytes are passed on as they come, and `room` tells that it takes more again."""
+        ...
+
+    def hold(self, wanted: bool) -> None:
+        """Read nothing from it while the client does not take it."""
+        ...
+
+    def close(self, *, politely: bool) -> None:
+        """Leave; the place is free.  What was not ended is nobody's."""
+        ...
+
+
+class Joining(Protocol):
+    """edge → upstream: the server behind, where Seawall is the door alone."""
+
+    offers: tuple[str, ...]
+    """What it offers to strangers before TLS, as far as it is known."""
+    wants_names: bool
+    """It is told the client's name, which must be known before."""
+    patience: float
+    """Seconds that it may be silent."""
+
+    async def join(self, caller: Caller, holder: Holder) -> Joined | Reply:
+        """A connection for this client; a Reply where there is none: 421, or what the server said itself.  Never raises."""
+        ...
+
+    def leave(self, holder: Holder) -> None:
+        """The holder is gone, or wants no place any more."""
         ...
 
 

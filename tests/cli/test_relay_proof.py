@@ -184,3 +184,16 @@ def test_a_configuration_that_cannot_be_read_is_no_proof(capsys: pytest.CaptureF
         run(capsys, "--root", site(tmp_path / "x", "compatibility_level = 3.6\nsmtpd_delay_reject = maybe\n"))[0]
         == exits.CONFIG
     )
+
+
+def test_a_door_alone_proves_nothing_of_the_server_behind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    main_cf = "compatibility_level = 3.6\nalias_maps =\nseawall_upstream = 127.0.0.1:10025\n"
+    root = site(tmp_path / "site", main_cf, "smtp inet n - n - - smtpd\n")
+
+    assert run(capsys, "--root", root, "--strict")[0] == relay_proof.RELAYS
+    code, text = run(capsys, "--root", root)
+
+    assert code == exits.OK
+    assert "not proved: the server behind (127.0.0.1:10025) says who may relay" in text
+    root = site(tmp_path / "blind", f"{main_cf}seawall_upstream_protocol = none\n", "smtp inet n - n - - smtpd\n")
+    assert "takes every client for this host" in run(capsys, "--root", root)[1]

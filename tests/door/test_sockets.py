@@ -20,6 +20,7 @@ from seawall.journal.record import MemoryJournal
 from seawall.mail.reply import Reply
 from seawall.patience import Patience
 from seawall.policy.attempt import Attempt
+from seawall.policy.worth import Place
 from seawall.tables.registry import Tables
 
 BASE = """
@@ -38,6 +39,8 @@ class Echo(asyncio.Protocol):
     screened: Callable[[Attempt], Reply] | None = None
     watch: Callable[[bytes], bool] | None = None
     ends: Any = None
+    place: Place | None = None
+    has_spoken = False
     withheld = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,6 +65,10 @@ class Echo(asyncio.Protocol):
 
     def hang_up(self) -> None:
         self.transport.close()
+
+    def shed(self) -> bool:
+        self.transport.abort()
+        return True
 
 
 class Nobody:

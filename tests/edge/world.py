@@ -148,8 +148,10 @@ class TestNames:
     def __init__(self, name: str = "client.example.org") -> None:
         self.name = name
         self.gate: asyncio.Event | None = None
+        self.asked: list[str] = []
 
     def tell_names(self, address: str, then: Callable[[ClientNames], None]) -> None:
+        self.asked.append(address)
         names = ClientNames(name=self.name, reverse_name=self.name)
         if self.gate is None:
             then(names)

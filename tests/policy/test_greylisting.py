@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -12,14 +13,15 @@ from seawall.config.settings import ConfigTrouble
 from seawall.dns.hosts import Hosts
 from seawall.dns.zone import Zone
 from seawall.eager import result_now
+from seawall.journal.batch import batch_of
 from seawall.journal.record import Warned
 from seawall.journal.records.edge import Opened
-from seawall.journal.store import Store, read_arrivals, row_of
+from seawall.journal.store import Store, read_arrivals
 from seawall.policy.attempt import Attempt, NameStatus
 from seawall.policy.facts import RecordingFacts
 from seawall.policy.greylist import Greylist, NetworkRow, Rules, Standing, TripletRow, networks_seen
-from seawall.policy.greylist_store import GreylistStore
-from seawall.policy.greylisting import Greylister, is_suspicious, nobody, read_rules
+from seawall.policy.greylist_store import GreylistLookUps, GreylistStore
+from seawall.policy.greylisting import Greylister, nobody, read_rules
 from seawall.policy.judge import Judge
 from seawall.policy.policy_server import Checks
 from seawall.policy.reasons import Reason
@@ -30,6 +32,7 @@ from seawall.tables.registry import Tables
 from tests.policy.test_policy_server import question
 from tests.policy.versus import ZONE, settings_of
 
+FORMATS = Path(__file__).parent.parent / "golden" / "formats"
 SEE = "Greylisted, see http://postgrey.schweikert.ch/help/here.example.html"
 REFUSED = f"450 4.2.0 <joe@here.example>: Recipient address rejected: {SEE}"
 
@@ -51,6 +54,7 @@ class Door:
         self.remarks: list[tuple[str, str]] = []
         self.reason = ""
         self.checks = Checks(made, world, "greylist")
+        self.world = world
 
     def rcpt(self, recipient: str = "joe@here.example", **facts: object) -> str:
         attempt = Attempt("198.18.7.7", name="mx.friend.example", reverse_name="mx.friend.example", helo="h.example")
@@ -141,7 +145,28 @@ def test_only_the_suspicious_may_be_meant() -> None:
     assert door.rcpt(name="unknown", name_status=NameStatus.FORGED) == REFUSED
     assert door.rcpt(name="dsl-7.isp.example", address="198.18.8.8") == REFUSED
     assert door.rcpt(name="unknown", name_status=NameStatus.TEMPORARY) == "ok"
-    assert is_suspicious(Attempt("198.18.7.7", name="mx.friend.example"), is_listed=True)
+
+
+@pytest.mark.parametrize(("score", "said"), [(1, REFUSED), (0, "ok"), (-2, "ok"), (None, "ok")])
+def test_whom_dns_lists_weigh_is_suspicious_where_the_door_asks_some(score: int | None, said: str) -> None:
+    async def later(address: str) -> int | None:
+        return score
+
+    for answer in (lambda address: score, later):
+        door = Door(seawall_greylist="suspicious")
+        door.world.score_of = answer
+        assert door.rcpt() == said
+    assert Door(seawall_greylist="suspicious").rcpt() == "ok"
+
+
+def test_lists_are_not_asked_about_whom_nobody_would_put_off() -> None:
+    door = Door(seawall_greylist="suspicious")
+    asked: list[str] = []
+    door.world.score_of = asked.append
+    door.rcpt(address="10.1.2.3")
+    door.rcpt(sasl_username="joe")
+    door.rcpt(name="unknown", name_status=NameStatus.PERMANENT)
+    assert asked == []
 
 
 def test_a_word_that_is_none_is_told() -> None:
@@ -180,11 +205,12 @@ def test_what_is_kept_is_loaded_with_the_same_key(tmp_path: Path) -> None:
     again = GreylistStore(path)
     assert again.secret == store.secret
     assert oct(path.stat().st_mode)[-3:] == "600"
-    fresh = Greylist(Rules(), again.secret)
-    assert again.load(fresh, 1301.0) == 1
+    kept = GreylistLookUps(path, print)
+    fresh = Greylist(Rules(), again.secret, kept)
     keys = fresh.keys("198.18.3.9", "a\udcff@b.example", "C@d.example")
     assert fresh.meet(keys, 1301.0, "198.18.3.9").standing is Standing.PASSED
-    assert fresh.networks.get(keys.network) == (1300, 1300, 1)
+    assert kept.find(0, keys.network) == (None, (1300, 1300, 1))
+    kept.close()
     [elder] = again.elders(keys.pair)
     assert elder == (keys.triplet, 1000, "198.18.3.4", "mx.b.example")
     again.close()
@@ -199,22 +225,20 @@ def test_elders_are_those_that_passed_and_then_the_oldest(tmp_path: Path) -> Non
 
 def test_what_is_over_goes_and_a_bound_holds_with_who_waits_first(tmp_path: Path) -> None:
     store = GreylistStore(tmp_path / "greylist.sqlite")
+    kept = GreylistLookUps(tmp_path / "greylist.sqlite", print)
     day = 86400
     store.save(
         [row(1, day), row(2, 37 * day), row(3, day, 1, last=2 * day), row(4, day, 1, last=30 * day)],
         [NetworkRow(1, day, day, 3), NetworkRow(2, day, 38 * day, 3)],
     )
     assert store.forget(Rules(), 38.0 * day, 100) == 2
-    fresh = Greylist(Rules(), store.secret)
-    assert store.load(fresh, 38.0 * day) == 2 and len(fresh.networks) == 1
+    kept_still = [kept.find(number, 0)[0] is not None for number in range(1, 5)]
+    assert kept_still == [False, True, False, True]
+    assert kept.find(0, 1)[1] is None and kept.find(0, 2)[1] == (day, 38 * day, 3)
     store.save([row(number, 38 * day + number, passed=number % 2) for number in range(100, 110)], [])
     assert store.forget(Rules(most=5), 38.5 * day, 100) == 7
-    kept = {
-        number
-        for number in range(2, 110)
-        if store._database.execute("SELECT 1 FROM triplets WHERE triplet = ?", (number,)).fetchone()
-    }
-    assert kept == {101, 103, 105, 107, 109}
+    assert {number for number in range(2, 110) if kept.find(number, 0)[0]} == {101, 103, 105, 107, 109}
+    kept.close()
     store.close()
 
 
@@ -231,6 +255,39 @@ def test_a_file_of_another_format_is_put_aside(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError):
         GreylistStore(path)
     assert path.read_bytes().startswith(b"no database ")
+
+
+def test_a_file_of_the_first_format_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "greylist.sqlite"
+    shutil.copy(FORMATS / "greylist.1", path)
+    store = GreylistStore(path)
+    assert store.secret == bytes(range(16))
+    kept = GreylistLookUps(path, print)
+    keys = Greylist(Rules(), store.secret).keys("198.18.3.4", "a@b.example", "c@d.example")
+    assert kept.find(keys.triplet, keys.network) == ((1000, 2000, 1), (1000, 2000, 3))
+    assert [elder.name for elder in store.elders(keys.pair)] == ["mx.b.example"]
+    kept.close()
+    store.close()
+
+
+def test_a_damaged_store_is_put_aside_and_keeps_its_key_for_who_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "greylist.sqlite"
+    store = GreylistStore(path)
+    store.save([row(number, 5) for number in range(3000)], [])
+    store.close()
+    store = GreylistStore(path)
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(b"\xa5" * (path.stat().st_size - 3 * 4096))
+    secret = store.secret
+    with pytest.raises(sqlite3.DatabaseError, match=r"greylist\.sqlite\.damaged"):
+        store.elders(7)
+    store.save([row(1, 5)], [])
+    assert len(store.elders(7)) == 1
+    store.close()
+    again = GreylistStore(path)
+    assert again.secret == secret
+    again.close()
 
 
 def test_two_processes_may_open_a_store_that_is_not_there(tmp_path: Path) -> None:
@@ -250,7 +307,7 @@ def test_a_new_store_learns_from_what_the_journal_knows(tmp_path: Path) -> None:
         for number in range(6)
     ]
     burst = [Opened(at=1000.0 + number, number=2, name="x", address="198.18.9.9", queue_id="Q") for number in range(50)]
-    journal.add(row_of(record) for record in (*regular, *burst, Warned(at=1.0, source="x", message="y")))
+    journal.add([batch_of([*regular, *burst, Warned(at=1.0, source="x", message="y")])])
     journal.close()
     arrivals = read_arrivals(tmp_path / "journal.sqlite", 0.0, 1000)
     assert len(arrivals) == 56 and arrivals == sorted(arrivals, key=lambda each: each[0])
@@ -258,11 +315,12 @@ def test_a_new_store_learns_from_what_the_journal_knows(tmp_path: Path) -> None:
     store = GreylistStore(
         tmp_path / "greylist.sqlite", lambda secret: networks_seen(Greylist(Rules(), secret), arrivals)
     )
-    greylist = Greylist(Rules(), store.secret)
-    store.load(greylist, 30_000.0)
+    kept = GreylistLookUps(tmp_path / "greylist.sqlite", print)
+    greylist = Greylist(Rules(), store.secret, kept)
     standings = {
         address: greylist.meet(greylist.keys(address, "new@b.example", "c@d.example"), 30_000.0, address).standing
         for address in ("198.18.3.200", "198.18.9.9", "198.18.10.10")
     }
     assert list(standings.values()) == [Standing.TRUSTED, Standing.NEW, Standing.NEW]
+    kept.close()
     store.close()

@@ -301,6 +301,19 @@ def test_reply_filters_are_sets_of_bytes() -> None:
     assert [sorted(s) for s in sets] == [[127], [0], [0, 1, 2], [1, 3, 5, 6]]
 
 
+@pytest.mark.parametrize("restriction", ["reject_rbl_client bl.example", "reject_rhsbl_sender bl.example"])
+def test_a_dns_list_is_asked_once_a_session_whatever_the_recipient(restriction: str) -> None:
+    notes: Heard = []
+    judge = judge_of({"smtpd_recipient_restrictions": restriction}, notes)
+    attempt = stranger(sender="a@friend.example", where="RCPT")
+    for recipient in ("joe@here.example", "ann@here.example", "joe@here.example"):
+        attempt.recipient = recipient
+        line(judge.rcpt(attempt))
+
+    asked = [words for kind, words in notes if kind == "dns" and words[0].endswith(".bl.example")]
+    assert len(asked) == len(set(asked)) > 0
+
+
 @pytest.mark.parametrize(
     "text", ["127.0.0", "127.0.0.256", "127.0.0.1.2", "127.0.0.[2..1]", "x", "127.0.0.[]", "127..0.1", "1.2.3.4x"]
 )

@@ -91,6 +91,8 @@ class Server:
         self.port = 0
         self.service = "127.0.0.1:0"
         self.process: subprocess.Popen[bytes] | None = None
+        self.most_files = 0
+        """RLIMIT_NOFILE, where it is to be a small one."""
         self.configure(more, master_cf)
 
     def configure(self, more: str, master_cf: str = "") -> None:
@@ -106,9 +108,12 @@ class Server:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start, without waiting for anything."""
         out = (self.base / "out").open("ab")
+        words = [sys.executable, "-m", "seawall", "serve", "-c", str(self.etc)]
+        if self.most_files:
+            words = ["sh", "-c", f'ulimit -n {self.most_files}; exec "$@"', "sh", *words]
         with out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "seawall", "serve", "-c", str(self.etc)],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

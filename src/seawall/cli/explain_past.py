@@ -9,7 +9,7 @@ import msgspec
 
 from seawall.config.settings import Settings
 from seawall.journal.log_lines import clean
-from seawall.journal.records.edge import Connected, Remarked
+from seawall.journal.records.edge import Connected, Judged, Remarked
 from seawall.journal.store import Row, read_rows
 from seawall.policy.trace import Step, read_checks
 from seawall.run.site import OWN
@@ -75,6 +75,9 @@ def _past(rows: list[Row]) -> Past:
             remark = msgspec.json.decode(row.record, type=Remarked)
             checks = tuple(read_checks(remark.checks)) if remark.checks else ()
             facts.append(Fact(row.at, clean(remark.text()), remark.reason, remark.evidence, remark, checks))
+        elif row.kind == "Judged":
+            judged = msgspec.json.decode(row.record, type=Judged)
+            facts.append(Fact(row.at, clean(judged.text()), checks=tuple(read_checks(judged.checks))))
         else:
             facts.append(Fact(row.at, f"{row.program}: {row.kind} {_plain(row)}"))
     return Past(EDGE, number, client, tuple(facts))

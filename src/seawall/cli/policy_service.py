@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import stat
 import sys
 import syslog
+import time
 from collections.abc import Awaitable, Callable
 
 from seawall.cli import exits
@@ -21,10 +23,13 @@ from seawall.cli.policy_greylist import open_greylist
 from seawall.config.settings import ConfigTrouble, Settings, load
 from seawall.dns.resolv_conf import read_resolv_conf
 from seawall.dns.resolver import Resolver
+from seawall.policy.list_watch import News
+from seawall.policy.list_watching import Watching
 from seawall.policy.policy_server import BadQuestion, Checks, Failure, QuestionReader
 from seawall.policy.policy_service import split_endpoint
 from seawall.policy.world import WorldFacts
 from seawall.routing.resolve import Routing
+from seawall.run.list_link import record_of
 from seawall.tables.parameters import main_cf_of
 from seawall.tables.registry import Tables
 from seawall.tables.table import TableUnsupported
@@ -97,7 +102,8 @@ async def _run(settings: Settings, given: argparse.Namespace, tell: Tell) -> int
     restrictions = " ".join(given.restrictions) or settings.text("seawall_policy_service_restrictions")
     greylist = open_greylist(settings, restrictions, tell, listens=bool(given.listen))
     greylister = None if greylist is None else greylist.greylister
-    facts = WorldFacts(settings, tables, Routing(settings, tables), resolver, greylister=greylister)
+    lists = watch_lists(settings, resolver, tell, listens=bool(given.listen))
+    facts = WorldFacts(settings, tables, Routing(settings, tables), resolver, greylister=greylister, lists=lists)
     try:
         checks = Checks(settings, facts, restrictions, Failure(given.trouble))
         for problem in checks.problems:
@@ -105,7 +111,7 @@ async def _run(settings: Settings, given: argparse.Namespace, tell: Tell) -> int
         if greylist is not None:
             greylist.begin()
         if given.listen:
-            await _listen(Conversations(checks, tell), settings, given.listen, tables)
+            await _listen(Conversations(checks, tell), settings, given.listen, tables, lists)
         elif _is_socket(0):
             await _serve_spawned(checks, tell)
         else:
@@ -117,6 +123,19 @@ async def _run(settings: Settings, given: argparse.Namespace, tell: Tell) -> int
         resolver.close()
         tables.close()
     return exits.OK
+
+
+def watch_lists(settings: Settings, resolver: Resolver, tell: Tell, *, listens: bool) -> Watching:
+    """The watch over DNS lists; where one conversation is all, it asks only what that one brings."""
+
+    def told(news: News) -> None:
+        record = record_of(news, time.time())
+        if record is not None:
+            tell(record.text())
+
+    interval = settings.seconds("seawall_dnsbl_watch_interval")
+    rounds = interval if listens else 0.0
+    return Watching(resolver, time.monotonic, secrets.randbelow, told, interval=rounds, longest=interval)
 
 
 async def converse(checks: Checks, read: Read, write: Write, tell: Tell) -> None:
@@ -169,7 +188,9 @@ class Conversations:
             writer.close()
 
 
-async def _listen(conversations: Conversations, settings: Settings, endpoint: str, tables: Tables) -> None:
+async def _listen(
+    conversations: Conversations, settings: Settings, endpoint: str, tables: Tables, lists: Watching
+) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -177,6 +198,7 @@ async def _listen(conversations: Conversations, settings: Settings, endpoint: st
 
     def look_at_tables() -> None:
         tables.refresh(loop.time())
+        lists.look()
         loop.call_later(LOOK_AT_TABLES, look_at_tables)
 
     look_at_tables()

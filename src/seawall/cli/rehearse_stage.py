@@ -21,11 +21,11 @@ from seawall.mail.envelope import TlsFacts
 from seawall.mail.verified import Standing, Verified
 from seawall.mail.words import split_words
 from seawall.policy.attempt import UNKNOWN, Attempt, NameStatus
-from seawall.policy.facts import Facts, RecordingFacts
 from seawall.policy.judge import Judge
 from seawall.policy.proof.assumed import Assumed
 from seawall.policy.stages import STAGES
 from seawall.policy.trace import Trace
+from seawall.policy.traced import TracedJudge
 from seawall.policy.verdict import Act, Remark, Verdict
 from seawall.policy.world import WorldFacts
 from seawall.routing.resolve import Routing
@@ -46,6 +46,7 @@ smtpd_relay_restrictions =
 virtual_alias_maps =
 virtual_alias_domains =
 virtual_mailbox_domains =
+seawall_dnsbl_watch = no
 """
 """What a rehearsal starts from where no configuration is named: all lists and maps empty."""
 
@@ -105,6 +106,7 @@ class Rehearsal:
 
     def forget_answers(self) -> None:
         """Ask DNS anew from here on."""
+        self.attempt.pending.known.clear()
         if isinstance(self._dns, Resolver):
             self._dns.flush()
 
@@ -134,11 +136,12 @@ class Rehearsal:
             routing = Routing(self.settings, self._tables)
             dns = self.assumed.dns(self._dns)
             world = WorldFacts(self.settings, self._tables, routing, dns, tell=self._tell, verifier=_taken_for_good)
-            trace = self._trace
-            facts: Facts = world if trace is None else RecordingFacts(world, trace.heard)
-            watch = None if trace is None else trace.watch
-            registry = self.assumed.registry()
-            self._judge = Judge(self.settings, facts, needs_guard=False, registry=registry, watch=watch)
+            trace, registry = self._trace, self.assumed.registry()
+            self._judge = (
+                Judge(self.settings, world, needs_guard=False, registry=registry)
+                if trace is None
+                else TracedJudge(self.settings, world, trace, needs_guard=False, registry=registry)
+            )
             self._warn()
         return self._judge
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seawall.cli import exits
@@ -22,10 +22,11 @@ from seawall.config.settings import DEFAULT_DIRECTORY, Settings, load
 from seawall.config.source import ConfigTrouble
 from seawall.dns.answers import Answer, NoSuchName
 from seawall.policy.proof.changes import closing
-from seawall.policy.proof.doors import commands_of, doors
+from seawall.policy.proof.doors import Door, commands_of, doors
 from seawall.policy.proof.script import script_of
 from seawall.policy.proof.search import Finding, Kind, examine
 from seawall.tables.table import TableUnsupported
+from seawall.upstream.rules import UPSTREAM, is_front
 
 RELAYS = 1
 """The exit code for an open relay."""
@@ -72,13 +73,25 @@ def prove(settings: Settings) -> list[Line]:
         finding = known.get(door.key())
         if finding is None:
             closed = Finding(Kind.PROVED, note=f"no stranger reaches it: {door.closed}")
-            finding = closed if door.closed else examine(door.settings, commands, proxied=door.proxied)
+            finding = closed if door.closed else judged(door, commands)
             known[door.key()] = finding
         changes = closing(door, commands, finding.holes) if finding.holes else ()
         scripts = tuple(script_of(door, settings, hole) for hole in finding.holes)
         played = tuple(asyncio.run(relays(settings, script)) for script in scripts)
         lines.append(Line(door, finding, scripts, played, changes))
     return lines
+
+
+def judged(door: Door, commands: Mapping[str, str]) -> Finding:
+    """The answer for a door that strangers reach; where it stands alone, another server says who may relay."""
+    if not is_front(door.settings):
+        return examine(door.settings, commands, proxied=door.proxied)
+    place = door.settings.text(UPSTREAM)
+    if door.settings.text("seawall_upstream_protocol") == "none":
+        return Finding(Kind.DEPENDS, note=f"the server behind ({place}) takes every client for this host")
+    return Finding(
+        Kind.DEPENDS, note=f"the server behind ({place}) says who may relay: its configuration is to be proved"
+    )
 
 
 async def relays(settings: Settings, script: Sequence[str]) -> bool:

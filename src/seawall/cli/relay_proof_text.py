@@ -81,6 +81,8 @@ def _details(line: Line) -> Iterator[str]:
             yield f"if {condition(hole)}  ({'; '.join(hole.reasons)})"
         for place in (place for place in hole.permitted if place.stage.parameter in DECISIVE):
             yield f"permitted by {shown(place)}{where_is(line.door.settings, place, line.door)}"
+        for key in hole.exempt:
+            yield f"{key} is exempt from what might have refused it: seawall exempt remove {key}"
         yield "this session relays:" if played else "this session should relay, and did not when it was rehearsed:"
         yield from (f"    {entry}" for entry in script)
     if line.changes:
@@ -174,6 +176,7 @@ def _service(line: Line) -> dict[str, object]:
                 "if": [{"part": one.part, "says": one.value} for one in hole.said],
                 "reasons": list(hole.reasons),
                 "permitted_by": [shown(place) for place in hole.permitted],
+                "exempt": list(hole.exempt),
                 "script": list(script),
                 "relayed_in_rehearsal": played,
             }

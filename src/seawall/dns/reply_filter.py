@@ -1,7 +1,7 @@
 """DNS reply filters: records that a table says to ignore are taken out of an answer.  postconf(5) smtpd_dns_reply_filter
 
 A record is looked up as text, ``name ttl IN type [preference] value``; names end in a dot.  Where nothing is left the
-answer is `Dropped`: nothing is known, and that on purpose.  docs/differences.md D-39
+answer is `Dropped`: nothing is known, and that on purpose.
 """
 
 from __future__ import annotations

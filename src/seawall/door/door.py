@@ -11,7 +11,7 @@ from seawall.clock import Clock
 from seawall.door.dnsbl_score import Scores
 from seawall.door.passed_clients import PassedClients
 from seawall.door.rules import DoorRules, Patiences, let_go
-from seawall.door.screening import Client
+from seawall.door.screening import Client, Fact
 from seawall.door.stranger import EARLY_SIZE, TALK_SIZE, Stranger
 from seawall.door.talk import soften
 from seawall.door.watch import Guest
@@ -20,6 +20,8 @@ from seawall.journal.records import door as records
 from seawall.mail.reply import Reply
 from seawall.patience import Patience
 from seawall.policy.access import split_status
+from seawall.policy.exempt import Exempts
+from seawall.policy.worth import Crowd
 from seawall.tables.match import AddressList
 from seawall.tables.table import TableTrouble
 
@@ -45,6 +47,9 @@ class Door:
         *,
         tls: ssl.SSLContext | None = None,
         knows_logins: bool = False,
+        exemptions: Exempts | None = None,
+        crowd: Crowd | None = None,
+        is_pressed: Callable[[], bool] = bool,
     ) -> None:
         self.rules = rules
         self.session = session
@@ -55,6 +60,11 @@ class Door:
         self.passed = passed
         self.tls = tls
         self.knows_logins = knows_logins
+        self.exemptions = exemptions
+        self.crowd = crowd
+        """Gives each connection its place; None where there is room for all."""
+        self._is_pressed = is_pressed
+        """The worker is under stress, whatever is here."""
         self.monotonic = asyncio.get_running_loop().time
         self.clients: dict[str, Client] = {}
         self.strangers: set[Stranger] = set()
@@ -106,7 +116,7 @@ class Door:
     @property
     def patiences(self) -> Patiences:
         """Seconds for everything."""
-        return self.rules.stressed if self.is_stress else self.rules.plain
+        return self.rules.stressed if self.is_stress or self._is_pressed() else self.rules.plain
 
     def is_backup(self, address: str) -> bool:
         """True for an address of ours at which nobody is let past; also where that cannot be said."""
@@ -117,6 +127,14 @@ class Door:
         if not self.rules.is_own:
             return False
         return address.startswith("127.") or address == "::1" or _is_in(self.rules.mynetworks, address)
+
+    def is_exempt(self, stranger: Stranger, check: str, said: str) -> bool:
+        """seawall_exempt_file, by the address: a name is not known here.  The log is told."""
+        entry = None if self.exemptions is None else self.exemptions.find(stranger.address, "", check)
+        if entry is None:
+            return False
+        stranger.note(Fact.SPARED, check=check, said=said, key=entry.key.text, reason=entry.reason)
+        return True
 
     def drain(self) -> None:
         """Let everybody go."""

@@ -101,11 +101,16 @@ def _patiences(settings: Settings, stress: str) -> Patiences:
 
 
 def _proxy_timeout(settings: Settings) -> float:
-    name = "postscreen_upstream_proxy_protocol"
-    protocol = settings.text(name)
-    if protocol not in ("", "haproxy"):
-        raise ConfigTrouble(f"unsupported {name} value: {protocol}", settings.where(name))
-    return settings.seconds("postscreen_upstream_proxy_timeout") if protocol else 0.0
+    """postscreen's parameters; for seawall_door smtpd's will do as well, for it stands where that would."""
+    own = () if settings.text("process_name") == "postscreen" else ("smtpd",)
+    for program in (*own, "postscreen"):
+        name = f"{program}_upstream_proxy_protocol"
+        protocol = settings.text(name)
+        if protocol not in ("", "haproxy"):
+            raise ConfigTrouble(f"unsupported {name} value: {protocol}", settings.where(name))
+        if protocol:
+            return settings.seconds(f"{program}_upstream_proxy_timeout")
+    return 0.0
 
 
 def _followed(settings: Settings, name: str) -> str:
@@ -161,6 +166,7 @@ def _scores(settings: Settings, tables: Tables) -> ScoreRules:
         least_ttl=int(settings.seconds("postscreen_dnsbl_min_ttl")),
         most_ttl=int(settings.seconds("postscreen_dnsbl_max_ttl")),
         timeout=settings.seconds("postscreen_dnsbl_timeout"),
+        is_watched=settings.flag("seawall_dnsbl_watch"),
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import Any, TypeAlias
 
+from seawall.policy.exempt import DOOR
+
 Stamps: TypeAlias = list[int]
 """For each test in the order of `Test`: when its result expires, in seconds since the epoch; or NEVER or WAS_OFF."""
 NEVER, WAS_OFF = 0, 1
@@ -64,6 +66,7 @@ class Fact(Enum):
     TURNED_AWAY = auto()
     REFUSED = auto()
     SAID = auto()
+    SPARED = auto()
     LEFT = auto()
 
 
@@ -132,6 +135,7 @@ class Screening:
         "_is_new",
         "_passed",
         "_score",
+        "_spared",
         "_todo",
         "address",
         "client",
@@ -159,7 +163,7 @@ class Screening:
         self.tests = ""
         """The tests under way, as the log calls them."""
         self._began = 0.0
-        self._todo = self._passed = self._failed = self._done = 0
+        self._todo = self._passed = self._failed = self._done = self._spared = 0
         self._is_new = False
         self._is_denied = False
         """By a list or by where it came to: what it passes does not count."""
@@ -172,8 +176,9 @@ class Screening:
         self.client.connections += 1
         self.note(Fact.KNOCKED, server_address=self.server_address, server_port=self.server_port)
         self.enter()
-        if 0 < self.rules.connections < self.client.connections:
-            self.turn_away("421 4.7.0 Error: too many connections", is_full=False)
+        too_many = "421 4.7.0 Error: too many connections"
+        if 0 < self.rules.connections < self.client.connections and not self.is_exempt("connection_count", too_many):
+            self.turn_away(too_many, is_full=False)
             return False
         return True
 
@@ -242,7 +247,7 @@ class Screening:
         """The client did not wait."""
         self.note(Fact.SPOKE_EARLY, size=size, seconds=at - self._began, sample=sample[:100])
         self._failed |= PREGREET
-        action = self.rules.tests[Test.PREGREET].action
+        action = self._action(Test.PREGREET, "521 5.5.1 Protocol error")
         if action is Action.DROP:
             self.drop("521 5.5.1 Protocol error")
             return
@@ -281,7 +286,7 @@ class Screening:
         rules = self.rules
         if self._todo & PREGREET and not (self._failed | self._done) & PREGREET:
             self._pass(Test.PREGREET, now + rules.tests[Test.PREGREET].ttl)
-        if self._failed & PREGREET and rules.tests[Test.PREGREET].action is Action.IGNORE:
+        if self._failed & PREGREET and (rules.tests[Test.PREGREET].action is Action.IGNORE or self._spared & PREGREET):
             self._failed &= ~PREGREET  # it is no success: tested again the next time
         if self._todo & DNSBL and not self._weigh(now):
             return
@@ -300,7 +305,7 @@ class Screening:
             return True
         self.note(Fact.RANKED, score=score)
         text = f"5.7.1 Service unavailable; client [{self.address}] blocked using {name}"
-        action = self.rules.tests[Test.DNSBL].action
+        action = self._action(Test.DNSBL, f"521 {text}", f"550 {text}")
         if action is Action.DROP:
             self._failed |= DNSBL
             return self.drop_listed(f"521 {text}")
@@ -328,7 +333,7 @@ class Screening:
         self._passed &= ~(1 << test)
         self._done |= 1 << test
         self.client.stamps[test] = WAS_OFF
-        action = self.rules.tests[test].action
+        action = self._action(test, reply)
         if action is Action.DROP:
             self.drop(reply)
             return False
@@ -346,6 +351,15 @@ class Screening:
                 self._pass(test, now + self.rules.tests[test].ttl)
 
     # The end
+
+    def _action(self, test: Test, dropped: str, enforced: str = "550 5.5.1 Protocol error") -> Action:
+        """What failing a test leads to, each with what the client would hear; nothing where it is exempt from it."""
+        action = self.rules.tests[test].action
+        said = dropped if action is Action.DROP else enforced
+        if action is Action.IGNORE or not self.is_exempt(DOOR[test], said):
+            return action
+        self._spared |= 1 << test
+        return Action.IGNORE
 
     @property
     def _has_failed(self) -> bool:
@@ -415,6 +429,10 @@ class Screening:
 
     def note(self, fact: Fact, **facts: Any) -> None:
         """Tell the log."""
+
+    def is_exempt(self, check: str, said: str) -> bool:
+        """True where the client is exempt from a check, which would have `said` something; the log is told."""
+        return False
 
     def enter(self) -> None:
         """The client counts from now on, until it is handed on or leaves."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from seawall.door.dnsbl_score import Score
 from seawall.door.screening import BEFORE, Client, Fact, Listing, Stamps
-from seawall.door.talk import Talk, TalkingScreening
+from seawall.door.talk import CONNECT, Talk, TalkingScreening
 from seawall.door.watch import Guest, Refusal, Watch
 from seawall.eager import run_eagerly
 from seawall.journal.records import door as records
@@ -26,11 +26,13 @@ from seawall.tls import TlsServer, TlsTrouble
 
 if TYPE_CHECKING:
     from seawall.door.door import Door
+    from seawall.policy.worth import Crowd, Place
 
 EARLY_SIZE = 1023
 """Bytes of what an early talker said that are looked at.  postscreen.h PSC_READ_BUF_SIZE"""
 TALK_SIZE = 4096
 """Bytes that are read in one go; what comes in one go is what counts as pipelined.  vstream.h VSTREAM_BUFSIZE"""
+CROWDED = "too many connections"
 
 RECORDS: Mapping[Fact, type[records.DoorRecord]] = MappingProxyType(
     {
@@ -44,6 +46,7 @@ RECORDS: Mapping[Fact, type[records.DoorRecord]] = MappingProxyType(
         Fact.TURNED_AWAY: records.TurnedAway,
         Fact.REFUSED: records.RecipientRefused,
         Fact.SAID: records.DoorSaid,
+        Fact.SPARED: records.Spared,
         Fact.LEFT: records.LeftDoor,
     }
 )
@@ -64,6 +67,7 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         "bucket",
         "deadline",
         "door",
+        "place",
         "transport",
     )
 
@@ -73,6 +77,8 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.deadline = NEVER
         self.bucket = 0
+        self.place: Place | None = None
+        """What it holds of this worker."""
         self._lists: Score | None = None
         self._guest: Guest | None = None
         """The session that the client has got, where it is still looked at."""
@@ -99,6 +105,8 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
     def _arrive(self, peer: End, here: End) -> None:
         """Who it is is known."""
         door = self.door
+        if door.crowd is not None and not self._takes_place(door.crowd, peer[0]):
+            return
         is_trusted = door.is_trusted(peer[0])
         super().__init__(door.rules.screen, Client() if is_trusted else door.client(peer[0]), peer, here)
         self._is_named = True
@@ -112,6 +120,17 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
                 self._judged(listing)
             else:
                 self._wait_for(listing)
+
+    def _takes_place(self, crowd: Crowd, address: str) -> bool:
+        """False where there is none for this client: it is told so, and the log hears of all of them together."""
+        self.place = crowd.enter(address, self)
+        if self.place is not None:
+            return True
+        self._is_over = True
+        self._write_raw(f"421 4.7.0 {self.talk_rules.hostname} Error: {CROWDED} from {address}\r\n".encode())
+        if self.transport is not None:
+            self.transport.close()
+        return False
 
     # A proxy in front
 
@@ -189,6 +208,8 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
             else:
                 self._blame_proxy("lost connection")
         self.transport = None
+        if self.place is not None:
+            self.place.leave()
 
     def run_out(self) -> None:
         """A wait is over."""
@@ -204,6 +225,21 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
     def farewell(self) -> None:
         """We are going down."""
         self.drop(f"421 4.3.2 {self.talk_rules.hostname} Service shutting down")
+
+    @property
+    def has_spoken(self) -> bool:
+        """The client has said something in its turn."""
+        return self._dialogue is not None and self._dialogue.where != CONNECT
+
+    def shed(self) -> bool:
+        """Another is worth more: the client's place is needed."""
+        if not self._is_named:
+            self._blame_proxy(CROWDED)
+        elif not self._is_over:
+            self.drop(f"421 4.7.0 {self.talk_rules.hostname} Error: {CROWDED} from {self.address}")
+        elif self.transport is not None:
+            self.transport.abort()
+        return True
 
     # The access list
 
@@ -345,6 +381,10 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
         self.door.enter(self)
         self.door.patience.watch(self)
 
+    def is_exempt(self, check: str, said: str) -> bool:
+        """The file of exemptions, by the address: the name is not known here."""
+        return self.door.is_exempt(self, check, said)
+
     def note(self, fact: Fact, **facts: Any) -> None:
         """A record in the journal."""
         door = self.door
@@ -391,6 +431,9 @@ class Stranger(TalkingScreening, asyncio.BufferedProtocol):
             return
         if self.door.rules.proxy_timeout:
             session.ends = (self.address, self.port), (self.server_address, self.server_port)
+        if self.place is not None:
+            session.place, self.place.holder = self.place, session
+            self.place = None
         transport.set_protocol(cast(asyncio.Protocol, session))
         transport.resume_reading()
         session.connection_made(transport)

@@ -15,6 +15,7 @@ from seawall.journal.records.door import RecipientRefused
 from seawall.mail.reply import Reply
 from seawall.policy.access import split_status
 from seawall.policy.attempt import Attempt
+from seawall.policy.worth import Place
 from seawall.smtp.grammar import escape, printable
 from seawall.smtp.proxy_header import End
 
@@ -34,6 +35,18 @@ class Guest(Protocol):
     """Looks at what comes before the session does; False where the session is over because of it."""
     ends: tuple[End, End] | None
     """The client's and ours, where a proxy named them."""
+
+    place: Place | None
+    """What its connection holds of the worker."""
+
+    @property
+    def has_spoken(self) -> bool:
+        """The client has said something."""
+        ...
+
+    def shed(self) -> bool:
+        """Take leave of the client because others are worth more."""
+        ...
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is the session's."""

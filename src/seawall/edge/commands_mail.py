@@ -12,6 +12,7 @@ from seawall.edge.commands_plain import goes_on
 from seawall.edge.transaction import Transaction
 from seawall.journal.records.edge import Opened
 from seawall.mail.reply import Reply
+from seawall.policy.reasons import Reason
 from seawall.policy.verdict import DUNNO, Act, Verdict
 from seawall.smtp.events import Etrn, Mail, Rcpt, Vrfy
 from seawall.smtp.grammar import BAD_RECIPIENT, BAD_SENDER, is_malformed, is_plain, printable
@@ -82,7 +83,7 @@ def _begin(session: Session, event: Mail) -> Reply:
     edge = session.edge
     attempt = session.attempt
     if not edge.intake.room_for(event.size):
-        session.remark(attempt, "reject", "MAIL", NO_ROOM.line())
+        session.remark(attempt, "reject", "MAIL", NO_ROOM.line(), reason=Reason.NO_ROOM)
         session.forget()
         return NO_ROOM
     attempt.instance = session.new_instance()

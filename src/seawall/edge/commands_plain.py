@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.edge.profile import without_silence
 from seawall.journal.records.edge import Informed
 from seawall.mail.reply import Reply
+from seawall.policy.reasons import Reason
 from seawall.policy.verdict import Act, Verdict
 from seawall.smtp.commands import COMMAND_LIST
 from seawall.smtp.events import Ehlo, Helo, Help, Noop, Note, Quit, Refused, Rset, StartTls
@@ -121,11 +122,11 @@ def write_note(session: Session, event: Refused) -> None:
     sample = event.sample
     if event.note is Note.REJECT:
         before, attempt.sender = attempt.sender, sample
-        session.remark(attempt, "reject", event.command, event.reply.line())
+        session.remark(attempt, "reject", event.command, event.reply.line(), reason=Reason.TOO_LARGE)
         attempt.sender = before
         return
     if event.note is Note.BARE_NEWLINE:
-        session.remark(attempt, "reject", session.where, "bare <LF> received")
+        session.remark(attempt, "reject", session.where, "bare <LF> received", reason=Reason.BARE_NEWLINE)
         return
     limit = session.edge.profile.rules.line_length_limit
     session.complain(

@@ -12,8 +12,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from seawall.config.settings import Settings
+from seawall.dns.names import UNKNOWN
 from seawall.mail.reply import Reply
+from seawall.policy.exempt import Exempts
+from seawall.policy.exempting import confirmed_name
 from seawall.policy.rates import CONNECTION_COUNT, CONNECTION_RATE, Client, Event, Rates, aggregate
+from seawall.policy.reasons import Reason
 from seawall.tables.match import AddressList
 from seawall.tables.table import TableTrouble
 
@@ -45,6 +49,16 @@ _TOO_MANY: Mapping[Event, str] = MappingProxyType(
         Event.AUTH: "450 4.7.1 Error: too many AUTH commands from",
     }
 )
+_CHECKS: Mapping[Event, str] = MappingProxyType(
+    {
+        Event.CONNECTION: "connection_rate",
+        Event.MESSAGE: "message_rate",
+        Event.RECIPIENT: "recipient_rate",
+        Event.NEW_TLS: "new_tls_session_rate",
+        Event.AUTH: "",  # it guards passwords: nobody is exempt
+    }
+)
+"""What `seawall exempt` calls them."""
 _CONNECTION = int(Event.CONNECTION)
 
 
@@ -79,6 +93,7 @@ class Counting:
         service: str,
         now: Callable[[], float],
         monotonic: Callable[[], float],
+        exemptions: Exempts | None = None,
     ) -> None:
         self.limits = limits
         self._exempt = exempt
@@ -86,6 +101,7 @@ class Counting:
         self._service = service
         self._now = now
         self._monotonic = monotonic
+        self._exemptions = exemptions
         self._has_limit = frozenset(event for event, most in limits.rates.items() if most > 0)
         self.has_limits = bool(self._has_limit - {Event.CONNECTION, Event.NEW_TLS})
         """Commands are counted."""
@@ -94,7 +110,7 @@ class Counting:
     def connect(self, session: Arrival) -> bool:
         """Count a connection; True where it is one too many, unless the client is exempt."""
         limits = self.limits
-        address = session.attempt.address
+        address = session.client_address
         if not address:
             return False
         who = aggregate(address, limits.ipv4_bits, limits.ipv6_bits)
@@ -119,12 +135,16 @@ class Counting:
         if client is None or await self._is_exempt(session):
             return None
         count, rate = client.connections, self._rates.rate(client, Event.CONNECTION)
-        if 0 < self.limits.connections < count:
+        is_count, is_rate = 0 < self.limits.connections < count, 0 < self._connection_limit < rate
+        said = "421 4.7.0 Error: too many connections"
+        if is_count and not self._spares(session, "connection_count", said):
             session.complain(
                 f"Connection concurrency limit exceeded: {count} from {{client}} for service {self._service}"
             )
-        else:
+        elif (is_rate or not is_count) and not self._spares(session, _CHECKS[Event.CONNECTION], said):
             session.complain(self._warning(Event.CONNECTION, rate))
+        else:
+            return None
         hostname = session.profile.rules.hostname
         return Reply(421, "4.7.0", f"{hostname} Error: too many connections from {session.attempt.address}")
 
@@ -144,7 +164,7 @@ class Counting:
     async def refuse(self, session: Arrival, event: Event) -> Reply | None:
         """Count `event`; the refusal where it is one too many."""
         number = await self.count(session, event)
-        if not number:
+        if not number or self._spares(session, _CHECKS[event], _TOO_MANY[event]):
             return None
         session.complain(self._warning(event, number))
         code, status, text = _TOO_MANY[event].split(" ", 2)
@@ -159,17 +179,32 @@ class Counting:
         """The refusal of STARTTLS where the client has begun more TLS sessions than it may."""
         if not self.has_too_many_tls(session) or await self._is_exempt(session):
             return None
+        if self._spares(session, _CHECKS[Event.NEW_TLS], "454 4.7.0 Error: too many new TLS sessions"):
+            return None
         session.complain(f"Refusing STARTTLS request from {{client}} for service {self._service}")
         return Reply(454, "4.7.0", f"Error: too many new TLS sessions from {session.client}")
 
     async def refuse_tls(self, session: Arrival) -> Reply | None:
         """Count a TLS session; the word at parting where it is one too many."""
         number = await self.count(session, Event.NEW_TLS)
-        if not number:
+        if not number or self._spares(session, _CHECKS[Event.NEW_TLS], "421 4.7.0 Error: too many new TLS sessions"):
             return None
         session.complain(self._warning(Event.NEW_TLS, number))
         hostname = session.profile.rules.hostname
         return Reply(421, "4.7.0", f"{hostname} Error: too many new TLS sessions from {session.client}")
+
+    def _spares(self, session: Arrival, check: str, said: str) -> bool:
+        """True for a client that is exempt from a limit (seawall_exempt_file); the log tells what it would have heard."""
+        attempt, exemptions = session.attempt, self._exemptions
+        if exemptions is None or not check:
+            return False
+        entry = exemptions.find(attempt.address, confirmed_name(attempt), check)
+        if entry is None:
+            return False
+        evidence = (entry.key.text, check, entry.reason)
+        message = f"{said}; {entry.reason}"
+        session.remark(attempt, "exempt", session.where, message, reason=Reason.EXEMPT, evidence=evidence)
+        return True
 
     def _warning(self, event: Event, number: int) -> str:
         return f"{_WARNINGS[event]}: {number} from {{client}} for service {self._service}"
@@ -179,7 +214,7 @@ class Counting:
         if not self._rates.is_greatest(what, number):
             return
         try:
-            found = self._exempt.test(session.attempt.name, session.attempt.address)
+            found = self._exempt.test(session.client_name or UNKNOWN, session.client_address)
         except TableTrouble:
             return
         if isinstance(found, Awaitable):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.edge.commands_plain import goes_on
 from seawall.mail.reply import Reply
+from seawall.policy.reasons import Reason
 from seawall.policy.verdict import Act
 from seawall.smtp.events import Bdat, ChunkRead, Data, EndOfData, Fault
 
@@ -112,7 +113,7 @@ def _faulty(session: Session, fault: Fault) -> Reply:
     attempt = session.attempt
     if fault is Fault.BARE_NEWLINE:
         rules = session.edge.profile.rules
-        session.remark(attempt, "reject", session.where, fault.value)
+        session.remark(attempt, "reject", session.where, fault.value, reason=Reason.BARE_NEWLINE)
         reply = Reply(rules.bare_newline_code, "5.5.2", f"{rules.hostname} Error: {fault.value}")
     else:
         session.complain(f"{attempt.queue_id or 'NOQUEUE'}: queue file size limit exceeded")

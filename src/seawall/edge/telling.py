@@ -7,10 +7,10 @@ from typing import Any
 from seawall.clock import Clock
 from seawall.edge.wire import Wire
 from seawall.journal.record import Journal
-from seawall.journal.records.edge import ClientRecord, Complained, Connected, Remarked
+from seawall.journal.records.edge import ClientRecord, Complained, Connected, Judged, Remarked
 from seawall.policy.attempt import Attempt
 from seawall.policy.trace import checks_of
-from seawall.policy.verdict import Act, Verdict
+from seawall.policy.verdict import JUDGED, Act, Remark, Verdict
 
 
 class Telling(Wire):
@@ -83,6 +83,9 @@ class Telling(Wire):
             if remark.what == "warning":
                 self.complain(remark.text)
                 continue
+            if remark.what == JUDGED:
+                self._keep_checks(attempt, remark)
+                continue
             is_refusal = remark.what == "reject" and verdict.act is Act.REJECT
             self.write(
                 Remarked,
@@ -95,13 +98,27 @@ class Telling(Wire):
                 protocol=attempt.protocol,
                 helo=attempt.helo,
                 sasl_username=attempt.sasl_username,
-                reason=verdict.reason if is_refusal else "",
-                evidence=verdict.evidence if is_refusal else (),
+                reason=verdict.reason if is_refusal else remark.reason,
+                evidence=verdict.evidence if is_refusal else remark.evidence,
                 checks=checks_of(attempt) if is_refusal else "",
             )
         attempt.remarks.clear()
 
-    def remark(self, attempt: Attempt, what: str, where: str, message: str) -> None:
+    def _keep_checks(self, attempt: Attempt, remark: Remark) -> None:
+        """What was asked before a command that goes on."""
+        self.write(
+            Judged,
+            where=remark.where,
+            message=remark.text,
+            queue_id=attempt.queue_id,
+            sender=attempt.sender,
+            recipient=attempt.recipient,
+            helo=attempt.helo,
+            sasl_username=attempt.sasl_username,
+            checks=checks_of(attempt),
+        )
+
+    def remark(self, attempt: Attempt, what: str, where: str, message: str, **more: Any) -> None:
         """A line in the form of a check's, from the protocol itself."""
         self.write(
             Remarked,
@@ -114,4 +131,5 @@ class Telling(Wire):
             protocol=attempt.protocol,
             helo=attempt.helo,
             sasl_username=attempt.sasl_username,
+            **more,
         )

@@ -19,6 +19,8 @@ from seawall.tables.table import TableTrouble
 
 Answer: TypeAlias = Verdict | Awaitable[Verdict]
 Ask: TypeAlias = Callable[[Attempt], Answer]
+Spares: TypeAlias = Callable[[Attempt, Verdict], Verdict]
+"""Hears a check's word before it counts, for clients that are exempt from it."""
 
 RECURSION_LIMIT = 100
 """Lists within lists.  smtpd_check.c has the same number."""
@@ -43,6 +45,7 @@ class Item:
     ask: Ask
     reply_name: Callable[[Attempt], str]
     warns: bool = False
+    spares: Spares | None = None
 
 
 Items: TypeAlias = tuple[Item, ...]
@@ -88,6 +91,8 @@ async def evaluate(items: Items, attempt: Attempt, manner: Manner) -> Verdict:
                 verdict = lookup_error(item.reply_name(attempt), str(trouble))
             if verdict is not DUNNO:
                 if not verdict.settled:
+                    if item.spares is not None:
+                        verdict = item.spares(attempt, verdict)
                     verdict = settle(verdict, attempt, manner)
                 if verdict.act is not _DUNNO:
                     return verdict

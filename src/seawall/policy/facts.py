@@ -15,7 +15,10 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from seawall.dns.answers import Answer, Found
 from seawall.mail.verified import Verified
+from seawall.policy.exempt import Entry
 from seawall.policy.greylist import Met, Sought
+from seawall.policy.list_watch import ByteSets, Kind
+from seawall.policy.list_watching import Watched
 from seawall.policy.policy_service import PolicyAnswer, Service
 from seawall.routing.recipients import Listing
 from seawall.routing.route import Route
@@ -83,6 +86,18 @@ class Facts(Protocol):
 
     def greylist(self, sought: Sought) -> Met | Awaitable[Met | None] | None:
         """A stranger's attempt is made: has it waited?  None where nobody keeps a greylist."""
+        ...
+
+    def exemption(self, address: str, name: str, check: str, zone: str) -> Entry | None:
+        """What exempts a client (its confirmed name, or empty) from a check.  seawall_exempt_file"""
+        ...
+
+    def dnsbl_score(self, address: str) -> int | Awaitable[int | None] | None:
+        """What the door's DNS lists weigh against a client, as far as they say in time; None where there is no door."""
+        ...
+
+    def watched(self, domain: str, kind: Kind, reply_filter: ByteSets | None) -> Watched | None:
+        """The watch over a DNS list that is asked so; None where nobody watches: then every answer is believed."""
         ...
 
     def sleep(self, seconds: float) -> Awaitable[None]:
@@ -180,6 +195,18 @@ class RecordingFacts:
         """Whether an attempt has waited."""
         words = (sought.address, sought.sender, sought.recipient)
         return _told(lambda: self._facts.greylist(sought), self._note, "greylist", words)
+
+    def exemption(self, address: str, name: str, check: str, zone: str) -> Entry | None:
+        """What exempts a client; the trace tells it with the check."""
+        return self._facts.exemption(address, name, check, zone)
+
+    def dnsbl_score(self, address: str) -> int | Awaitable[int | None] | None:
+        """What DNS lists weigh."""
+        return _told(lambda: self._facts.dnsbl_score(address), self._note, "dnsbl score", (address,))
+
+    def watched(self, domain: str, kind: Kind, reply_filter: ByteSets | None) -> Watched | None:
+        """The watch; its questions are no session's, and not noted."""
+        return self._facts.watched(domain, kind, reply_filter)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait."""

@@ -20,6 +20,7 @@ from seawall.policy.bench import Bench, Place, Values
 from seawall.policy.by_client import permit_mynetworks
 from seawall.policy.by_recipient import reject_unlisted_recipient
 from seawall.policy.evaluate import Ask, Item, Items
+from seawall.policy.exempting import sparing
 from seawall.policy.greylist import (
     MOST_ELDERS,
     PUT_OFF,
@@ -143,7 +144,7 @@ def with_greylisting(
         return items
     while items and items[-1].name.lower() in _PLAIN_PERMITS:
         items = items[:-1]
-    more = [Item(NAME, _Check(bench, mode).ask, stage.reply_name)]
+    more = [Item(NAME, _Check(bench, mode).ask, stage.reply_name, spares=sparing(bench.facts, NAME, ""))]
     if refuses_unlisted:  # who does not exist is refused, not put off
         place = Place(stage, "reject_unlisted_recipient")
         more.insert(0, Item(place.name, reject_unlisted_recipient(bench, place), stage.reply_name))
@@ -171,17 +172,30 @@ class _Check:
             return DUNNO
         if attempt.recipient.partition("@")[0].lower() in ALWAYS_WELCOME:
             return DUNNO
-        if self._mode is Mode.SUSPICIOUS and not is_suspicious(attempt):
-            return DUNNO
         if self._facts.is_own_address(attempt.address):
             return DUNNO
         ours = self._is_ours(attempt)
         if not isinstance(ours, Verdict):
             return self._ask_later(attempt, ours)
-        return DUNNO if ours is not DUNNO else self._ask_stranger(attempt)
+        return DUNNO if ours is not DUNNO else self._ask_of_suspicion(attempt)
 
     async def _ask_later(self, attempt: Attempt, ours: Awaitable[Verdict]) -> Verdict:
         if await ours is not DUNNO:
+            return DUNNO
+        verdict = self._ask_of_suspicion(attempt)
+        return verdict if isinstance(verdict, Verdict) else await verdict
+
+    def _ask_of_suspicion(self, attempt: Attempt) -> Verdict | Awaitable[Verdict]:
+        """All strangers, or those who look like it; DNS lists have a say where the door asks some."""
+        if self._mode is not Mode.SUSPICIOUS or is_suspicious(attempt):
+            return self._ask_stranger(attempt)
+        score = self._facts.dnsbl_score(attempt.address)
+        if score is None or isinstance(score, int):
+            return self._ask_stranger(attempt) if score and score > 0 else DUNNO
+        return self._ask_listed(attempt, score)
+
+    async def _ask_listed(self, attempt: Attempt, score: Awaitable[int | None]) -> Verdict:
+        if (await score or 0) <= 0:
             return DUNNO
         verdict = self._ask_stranger(attempt)
         return verdict if isinstance(verdict, Verdict) else await verdict
@@ -214,11 +228,9 @@ class _Check:
         return Verdict(Act.REJECT, reply, Reason.GREYLISTED, evidence)
 
 
-def is_suspicious(attempt: Attempt, *, is_listed: bool = False) -> bool:
-    """True for a client without a confirmed name, with a name of the kind that providers give out, or in a DNS list
-    whose word alone does not refuse it (`is_listed`).  A name that DNS could not tell just now is nothing to hold against it."""
-    if is_listed:
-        return True
+def is_suspicious(attempt: Attempt) -> bool:
+    """True for a client without a confirmed name, or with a name of the kind that providers give out.  A name that DNS
+    could not tell just now is nothing to hold against it."""
     if attempt.name_status is not NameStatus.OK or attempt.name == UNKNOWN:
         return attempt.name_status is not NameStatus.TEMPORARY
     return looks_dynamic(attempt.name, attempt.address)

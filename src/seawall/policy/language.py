@@ -14,6 +14,7 @@ from seawall.mail.words import split_words
 from seawall.policy.attempt import Attempt
 from seawall.policy.bench import Argument, Bench, Place, Registry, Restriction, warn
 from seawall.policy.evaluate import Ask, Item, Items, evaluate, server_error
+from seawall.policy.exempting import sparing
 from seawall.policy.stages import Stage
 from seawall.policy.verdict import DUNNO, Verdict
 from seawall.tables.table import TableUnsupported
@@ -116,7 +117,8 @@ class Compiler:
                 follows = words[at + taken] if at + taken < len(words) else ""
                 ask = self._build(restriction, Place(stage, name, argument, follows))
                 shown = name if restriction.argument is Argument.NONE else f"{name} {argument}"
-                yield Item(shown, ask, stage.reply_name, warns)
+                spares = sparing(self._bench().facts, name, argument)
+                yield Item(shown, ask, stage.reply_name, warns, spares)
                 at += taken
             warns = False
 

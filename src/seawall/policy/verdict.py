@@ -49,15 +49,21 @@ DUNNO = Verdict(Act.DUNNO)
 PERMIT = Verdict(Act.PERMIT, reason="permit")
 
 
+JUDGED = "judged"
+"""What of a remark that is no line of the log: a step was judged and goes on, and its checks are worth keeping."""
+
+
 class Remark(msgspec.Struct, frozen=True):
     """A line that a check wants in the log, whatever its verdict.
 
     `what` is Postfix's word (``reject``, ``reject_warning``, ``warn``, ``hold``, ``discard``, ``filter``, ``redirect``,
-    ``prepend``, ``bcc``, ``info``, ``permit``, ``hangup``, or ``warning`` for trouble of our own); `where` the step
+    ``prepend``, ``bcc``, ``info``, ``permit``, ``hangup``, our own ``exempt``, or ``warning`` for trouble of our own); `where` the step
     (``CONNECT``, ``HELO``, ``EHLO``, ``MAIL``, ``RCPT``, ``VRFY``, ``ETRN``, ``DATA``, ``END-OF-MESSAGE``); `text` what follows
-    the client's name up to the ``;``.
+    the client's name up to the ``;``.  `reason` and `evidence` are for the journal, where it is no refusal's line.
     """
 
     what: str
     where: str
     text: str
+    reason: str = ""
+    evidence: tuple[str, ...] = ()

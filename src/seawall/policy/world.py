@@ -17,9 +17,13 @@ from seawall.dns.names import Names
 from seawall.dns.reply_filter import Filtered, Tell
 from seawall.mail.address import fold
 from seawall.mail.verified import Verified
+from seawall.policy.exempt import Entry
+from seawall.policy.exempt_file import open_exemptions
 from seawall.policy.facts import ClientMatch
 from seawall.policy.greylist import Met, Sought
 from seawall.policy.greylisting import Greylister
+from seawall.policy.list_watch import ByteSets, Kind
+from seawall.policy.list_watching import Watched, Watching
 from seawall.policy.policy_client import PolicyClients
 from seawall.policy.policy_service import PolicyAnswer, Service
 from seawall.routing.recipients import Listing
@@ -90,6 +94,7 @@ class WorldFacts:
         policies: PolicyClients | None = None,
         verifier: Verifies | None = None,
         greylister: Greylister | None = None,
+        lists: Watching | None = None,
     ) -> None:
         """`hosts` is the hosts file, by default the one below the settings' root; `search` resolv.conf(5)'s domains.
         `tell` takes what the DNS reply filter has to say; by default its warnings are the tables'.  `policies`
@@ -105,6 +110,10 @@ class WorldFacts:
         self.policies = policies if policies is not None else policy_clients(settings)
         self._verifier = verifier
         self._greylister = greylister
+        self._lists = lists
+        self.score_of: Callable[[str], int | Awaitable[int | None] | None] | None = None
+        """The door's score of an address; set by whoever has a door."""
+        self.exemptions = open_exemptions(settings, tables, self._clock.now)
         self._by_sender = any(settings.text(name) for name in SENDER_ROUTES)
         self._routes: dict[tuple[str, str], Route] = {}
         self._memory = None if self._by_sender else Memory()
@@ -178,6 +187,18 @@ class WorldFacts:
     def greylist(self, sought: Sought) -> Met | Awaitable[Met] | None:
         """This process's greylist."""
         return None if self._greylister is None else self._greylister.meet(self, sought)
+
+    def exemption(self, address: str, name: str, check: str, zone: str) -> Entry | None:
+        """The file of exemptions."""
+        return None if self.exemptions is None else self.exemptions.find(address, name, check, zone)
+
+    def dnsbl_score(self, address: str) -> int | Awaitable[int | None] | None:
+        """The door's."""
+        return None if self.score_of is None else self.score_of(address)
+
+    def watched(self, domain: str, kind: Kind, reply_filter: ByteSets | None) -> Watched | None:
+        """This process's watch."""
+        return None if self._lists is None else self._lists.watch(domain, kind, reply_filter)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait, in a task."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from seawall.config.master_cf import Service
@@ -17,11 +16,14 @@ from seawall.config.settings import Settings
 from seawall.door.dnsbl_score import Scores
 from seawall.door.door import GRAIN, Door
 from seawall.door.passed_clients import PassedClients
-from seawall.door.passed_store import FILE, read_passed
+from seawall.door.passed_store import FILE, PassedLookUps
 from seawall.door.rules import DoorRules, compile_rules
+from seawall.door.screening import DEEP
 from seawall.door.watch import Guest
-from seawall.journal.records.door import CacheCleaned
 from seawall.patience import Patience
+from seawall.policy.exempt_file import open_exemptions
+from seawall.policy.list_watching import Watching
+from seawall.policy.worth import Crowd
 from seawall.run import messages as m
 from seawall.run.build import Common
 from seawall.run.listeners import split_service
@@ -31,7 +33,7 @@ from seawall.tls import TlsTrouble, server_context
 WRITE_BEHIND = 1.0
 """Seconds between two looks at what has changed; ours."""
 AT_ONCE = 500
-"""Clients in one packet to the watcher, and clients that are looked at in one turn of the loop."""
+"""Clients in one packet to the watcher."""
 SUBMISSION = frozenset({"submission", "submissions", "smtps", "587", "465"})
 """Services whose clients log in: nobody is screened there, whatever seawall_door says."""
 
@@ -53,21 +55,26 @@ def store_path(settings: Settings) -> Path:
 class Doors:
     """All of one worker.  Raises ConfigTrouble and TableUnsupported as services are added."""
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, lists: Watching) -> None:
+        """`lists` watches over those whom a score is made of."""
         self._common = common
+        self._lists = lists
         self._rules: dict[int, DoorRules] = {}
+        self._settings: dict[int, Settings] = {}
         self._tls: dict[int, ssl.SSLContext] = {}
         self._doors: list[Door] = []
         self._scores: Scores | None = None
         self._patience: Patience | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._passed = PassedClients()
+        self._kept = PassedLookUps(store_path(common.settings), self._warn)
+        self._passed = PassedClients(self._kept)
 
     def add(self, position: int, service: Service) -> None:
         """Compile the door of a service, where it has one: before privileges are dropped."""
         common = self._common
         settings = service.settings(common.settings)
         if wants_door(service, settings):
+            self._settings[position] = settings
             workers = common.given.start.workers
             rules = self._rules[position] = compile_rules(settings, common.tables, self._warn, workers=workers)
             if rules.talk.offers_tls:
@@ -91,24 +98,39 @@ class Doors:
         return sum(len(door.strangers) for door in self._doors)
 
     async def begin(self) -> None:
-        """Remember what the store knows."""
+        """Ready to screen; what the store knows is read as it is asked for."""
         if not self._rules:
             return
         loop = asyncio.get_running_loop()
         common = self._common
         self._patience = Patience(loop.time, loop.call_later, GRAIN)
-        self._scores = Scores(common.resolver, common.journal, common.clock, self._patience)
-        try:
-            await asyncio.to_thread(self._load, self._passed)
-        except (sqlite3.Error, OSError) as trouble:
-            self._warn(f"passed clients {store_path(common.settings)}: {trouble}; everybody is tested anew")
-        self._tasks = [loop.create_task(self._write_behind()), loop.create_task(self._clean(self._passed))]
+        self._scores = Scores(common.resolver, common.journal, common.clock, self._patience, self._lists)
+        for rules in self._rules.values():
+            self._scores.watch(rules.scores)
+        await asyncio.to_thread(self._kept.open)
+        self._kept.warm()
+        self._tasks = [loop.create_task(self._write_behind())]
 
-    def _load(self, passed: PassedClients) -> None:
-        for rows in read_passed(store_path(self._common.settings)):
-            passed.load(rows)
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that clients are kept silent for before their greeting, at most."""
+        return max((rules.plain.greet_wait for rules in self._rules.values()), default=0.0)
 
-    def open(self, position: int, session: Callable[[], Guest], *, knows_logins: bool) -> Door | None:
+    def has_behaved(self, address: str) -> bool:
+        """Did the client pass a deep test when it was here before?  Silence alone is no merit: bots can wait."""
+        stamps = self._passed.find(address) if self._rules else None
+        now = self._common.clock.now()
+        return stamps is not None and any(DEEP >> at & 1 and stamp > now for at, stamp in enumerate(stamps))
+
+    def open(
+        self,
+        position: int,
+        session: Callable[[], Guest],
+        crowd: Crowd,
+        is_pressed: Callable[[], bool],
+        *,
+        knows_logins: bool,
+    ) -> Door | None:
         """The door of a service; None where it has none."""
         rules, patience, scores = self._rules.get(position), self._patience, self._scores
         if rules is None or patience is None or scores is None:
@@ -124,9 +146,19 @@ class Doors:
             self._passed if rules.remembers else None,
             tls=self._tls.get(position),
             knows_logins=knows_logins,
+            exemptions=open_exemptions(self._settings[position], common.tables, common.clock.now),
+            crowd=crowd,
+            is_pressed=is_pressed,
         )
         self._doors.append(door)
         return door
+
+    def score(self, position: int, address: str) -> int | Awaitable[int | None] | None:
+        """What the DNS lists of a service's door weigh against a client; None where it has none."""
+        rules = self._rules.get(position)
+        if self._scores is None or rules is None or not rules.scores.sites:
+            return None
+        return self._scores.rank(address, rules.scores)
 
     async def _write_behind(self) -> None:
         while True:
@@ -141,29 +173,6 @@ class Doors:
                 passed.give_back(changes)
                 return
 
-    async def _clean(self, passed: PassedClients) -> None:
-        """Forget who has not come for long.  postconf(5) postscreen_cache_cleanup_interval"""
-        common = self._common
-        settings = common.settings
-        interval, retention = clean_times(settings)
-        enabled = 0
-        for rules in self._rules.values():
-            enabled |= rules.screen.enabled
-        while interval > 0:
-            counts = 0, 0
-            before = int(common.clock.now() - retention)
-            for so_far in passed.clean(enabled, before, AT_ONCE):
-                counts = so_far
-                await asyncio.sleep(0)
-            if any(counts):
-                self._tell_cleaned(*counts)
-            await asyncio.sleep(interval)
-
-    def _tell_cleaned(self, retained: int, dropped: int) -> None:
-        common = self._common
-        name = common.settings.text("postscreen_cache_map")
-        common.journal.write(CacheCleaned(at=common.clock.now(), name=name, retained=retained, dropped=dropped))
-
     def drain(self) -> None:
         """Let everybody go who is being screened."""
         for door in self._doors:
@@ -174,6 +183,7 @@ class Doors:
         for task in self._tasks:
             task.cancel()
         self.write()
+        self._kept.close()
 
 
 def clean_times(settings: Settings) -> tuple[float, float]:

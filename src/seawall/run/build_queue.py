@@ -80,21 +80,11 @@ class QueuePart(PartBase):
         self._routing = routing
         self._rules = rules_of(settings, common.services)
         self._size_limit = settings.number("message_size_limit")
-        dns = filtered(settings, common.tables, "smtp_dns_reply_filter", common.resolver)
-        names = Names(dns, Hosts.read(settings.path("/etc/hosts")), address_kinds(settings))
-        self._exchanges = Exchanges(
-            dns,
-            names,
-            routing.interfaces.has,
-            random.random,
-            shuffled=settings.flag("smtp_randomize_addresses"),
-            ignore_mx_errors=settings.flag("ignore_mx_lookup_error"),
-            defer_if_no_address=settings.flag("smtp_defer_if_no_mx_address_found"),
-            last_kind=address_kinds(settings)[-1],
-        )
         self._reporting = Reporting(settings, journal, clock)
         self._jobs = JobLink()
-        self._smtp = SmtpDelivery(common.settings, common.services, self._exchanges, common.journal, common.clock)
+        self._smtp = SmtpDelivery(
+            settings, common.services, self._exchanges("smtp_"), journal, clock, self._exchanges("lmtp_")
+        )
         self._relays = DeliveryService(_no_direct_way, self._smtp.deliver, partial(common.warn, "qmgr"))
         self._manager, self._intake = self._make_manager()
         self._verify = VerifyService(common, self._manager, self._intake)
@@ -102,6 +92,22 @@ class QueuePart(PartBase):
         self._visits: tuple[Visits, ...] = ()
         self._control: Control | None = None
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _exchanges(self, prefix: str) -> Exchanges:
+        """How smtp(8) or, with ``lmtp_``, lmtp(8) finds servers."""
+        settings, common = self.common.settings, self.common
+        dns = filtered(settings, common.tables, f"{prefix}dns_reply_filter", common.resolver)
+        names = Names(dns, Hosts.read(settings.path("/etc/hosts")), address_kinds(settings))
+        return Exchanges(
+            dns,
+            names,
+            self._routing.interfaces.has,
+            random.random,
+            shuffled=settings.flag(f"{prefix}randomize_addresses"),
+            ignore_mx_errors=settings.flag("ignore_mx_lookup_error"),
+            defer_if_no_address=settings.flag(f"{prefix}defer_if_no_mx_address_found"),
+            last_kind=address_kinds(settings)[-1],
+        )
 
     def _make_manager(self) -> tuple[QueueManager, Cleanup]:
         common = self.common

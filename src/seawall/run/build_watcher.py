@@ -9,8 +9,10 @@ import socket
 import sqlite3
 from pathlib import Path
 
-from seawall.door.passed_clients import Change
+from seawall.door.passed_clients import MOST, Change
 from seawall.door.passed_store import PassedStore
+from seawall.journal.batch import Batch
+from seawall.journal.records.door import CacheCleaned
 from seawall.journal.store import Store
 from seawall.policy.greylist_store import FILE as GREYLIST
 from seawall.policy.greylisting import read_rules
@@ -25,8 +27,10 @@ from seawall.run.site import OWN
 COMMIT = 0.5
 """Seconds between two commits of the store; ours."""
 FORGET_EVERY = 60.0
-FORGET_AT_ONCE = 5000
-"""Old rows that are dropped in one go, so that new ones are not held up."""
+FORGET_AT_ONCE = 20_000
+"""Old records that are dropped in one go, so that new ones are not held up."""
+AND_AGAIN = 0.1
+"""Seconds until the next go, where there was more: a flood's records must go as fast as they came."""
 
 
 class Watcher(PartBase):
@@ -34,13 +38,14 @@ class Watcher(PartBase):
 
     def __init__(self, common: Common) -> None:
         super().__init__(common)
-        self._rows: list[tuple[float, str, int, str, str, bytes]] = []
+        self._batches: list[Batch] = []
         self._channels: list[Channel[m.LinkMessage]] = []
         self._deserted = asyncio.Event()
         self._deserted.set()
         self._store: Store | None = None
         self._clients: list[Change] = []
         self._passed: PassedStore | None = None
+        self._cleaning: asyncio.Task[None] | None = None
         self._trouble = ""
         settings = common.settings
         self._path = Path(settings.path(settings.text("data_directory"))) / OWN / "journal.sqlite"
@@ -62,10 +67,14 @@ class Watcher(PartBase):
 
     def _open(self) -> None:
         try:
-            os.umask(0o077)
             self._store = Store(self._path)
+            self._tell(self._store.take_remarks())
         except (sqlite3.Error, OSError) as trouble:
             self._complain(trouble)
+
+    def _tell(self, remarks: list[str]) -> None:
+        for remark in remarks:
+            self.common.warn("master", remark)
 
     def _complain(self, trouble: Exception) -> None:
         if str(trouble) != self._trouble:
@@ -88,9 +97,13 @@ class Watcher(PartBase):
         for descriptor in descriptors:
             os.close(descriptor)
         if isinstance(message, m.Records):
-            self._rows.extend(message.rows)
+            self._batches.append(message.batch)
         elif isinstance(message, m.ClientsPassed):
             self._clients.extend(message.rows)
+        elif isinstance(message, m.ListNews):
+            for each in self._channels:
+                if each is not channel:
+                    each.send(message)
         else:
             self._greylist.take(channel, message)
 
@@ -113,8 +126,8 @@ class Watcher(PartBase):
     def _open_passed(self) -> PassedStore | None:
         if self._passed is None:
             try:
-                os.umask(0o077)
                 self._passed = PassedStore(store_path(self.common.settings))
+                self._tell(self._passed.take_remarks())
             except (sqlite3.Error, OSError) as trouble:
                 self._complain_of_clients(trouble)
         return self._passed
@@ -128,41 +141,61 @@ class Watcher(PartBase):
         interval, retention = clean_times(self.common.settings)
         if interval <= 0:
             return
+        loop = asyncio.get_running_loop()
         if store_path(self.common.settings).exists() and (passed := self._open_passed()) is not None:
-            try:
-                passed.forget(int(self.common.clock.now() - retention), FORGET_AT_ONCE)
-            except sqlite3.Error as trouble:
-                self._complain_of_clients(trouble)
-        asyncio.get_running_loop().call_later(interval, self._clean_and_again)
+            self._cleaning = loop.create_task(self._clean(passed, int(self.common.clock.now() - retention)))
+        loop.call_later(interval, self._clean_and_again)
+
+    async def _clean(self, passed: PassedStore, before: int) -> None:
+        retained = dropped = 0
+        last = "!"  # before every address
+        try:
+            while last:
+                done = passed.clean(before, last, FORGET_AT_ONCE)
+                retained, dropped, last = retained + done.retained, dropped + done.dropped, done.last
+                await asyncio.sleep(0)
+            while gone := passed.shorten(MOST, FORGET_AT_ONCE):
+                retained, dropped = retained - gone, dropped + gone
+                await asyncio.sleep(0)
+        except sqlite3.Error as trouble:
+            self._complain_of_clients(trouble)
+        if retained or dropped:
+            name = self.common.settings.text("postscreen_cache_map")
+            now = self.common.clock.now()
+            self.common.journal.write(CacheCleaned(at=now, name=name, retained=retained, dropped=dropped))
 
     def _commit(self) -> None:
         self._commit_clients()
         self._greylist.commit()
-        rows, self._rows = self._rows, []
-        if not rows:
+        batches, self._batches = self._batches, []
+        if not batches:
             return
         if self._store is None:
             self._open()
         if self._store is not None:
             try:
-                self._store.add(rows)
+                self._store.add(batches)
             except sqlite3.Error as trouble:
                 self._complain(trouble)
 
     def _forget_and_again(self) -> None:
+        gone = 0
         if self._store is not None and self._retention > 0:
             try:
-                self._store.forget(self.common.clock.now() - self._retention, FORGET_AT_ONCE)
+                gone = self._store.forget(self.common.clock.now() - self._retention, FORGET_AT_ONCE)
             except sqlite3.Error as trouble:
                 self._complain(trouble)
         self._greylist.forget()
-        asyncio.get_running_loop().call_later(FORGET_EVERY, self._forget_and_again)
+        pause = FORGET_EVERY if gone < FORGET_AT_ONCE else AND_AGAIN
+        asyncio.get_running_loop().call_later(pause, self._forget_and_again)
 
     async def drain(self, seconds: float, farewell: bool) -> None:
         """Keep the rest: at the end of everything, what the others say until they have ended."""
         if farewell:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._deserted.wait(), seconds)
+        if self._cleaning is not None:
+            self._cleaning.cancel()
         await super().drain(seconds, farewell)
         self._commit()
         self._greylist.close()

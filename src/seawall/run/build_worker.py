@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from seawall.config.master_cf import Service
 from seawall.config.settings import ConfigTrouble, Settings
@@ -22,26 +23,32 @@ from seawall.edge.session import Session
 from seawall.intake.cleanup import Cleanup
 from seawall.intake.content import InFlight
 from seawall.patience import Patience
-from seawall.policy.facts import RecordingFacts
 from seawall.policy.greylisting import Greylister
 from seawall.policy.judge import Judge
 from seawall.policy.policy_client import PolicyClients
 from seawall.policy.trace import LiveTrace
+from seawall.policy.traced import TracedJudge
 from seawall.policy.world import Verifies, WorldFacts, policy_clients
 from seawall.routing.resolve import Routing
 from seawall.run import messages as m
+from seawall.run.accepting import accept_from
 from seawall.run.build import Common, PartBase, make_common, seconds_left
 from seawall.run.build_door import Doors
 from seawall.run.build_greylist import make_greylist
+from seawall.run.build_upstream import Fronts, named_by_proxy
 from seawall.run.channel import Channel
 from seawall.run.child import ChildTrouble, Given
 from seawall.run.counting import Counters
+from seawall.run.crowd import make_crowd, remember
 from seawall.run.greylist_link import WorkerGreylist
 from seawall.run.links import DirectLink
-from seawall.run.listeners import BACKLOG
+from seawall.run.list_link import WorkerLists, make_lists
+from seawall.run.load import Load, means
+from seawall.run.load import Service as Loaded
 from seawall.run.verify_link import VerifyLink
 from seawall.spool.writer import QueueWriter
 from seawall.tables.table import TableUnsupported
+from seawall.upstream.rules import in_front, is_front
 
 SESSIONS_A_GENERATION = 10_000_000
 """Apart from each other by so much, the session numbers of two generations do not meet."""
@@ -87,12 +94,12 @@ def _judge(settings: Settings, facts: WorldFacts) -> Judge:
     """The judge, traced where the journal is to keep what checks asked."""
     wanted = settings.text("seawall_journal_checks")
     if wanted == "none":
-        return Judge(settings, facts)
-    if wanted != "refused":
+        return Judge(settings, facts, needs_guard=not is_front(settings))
+    if wanted not in ("refused", "all"):
         where = settings.where("seawall_journal_checks")
-        raise ConfigTrouble(f"seawall_journal_checks = {wanted}: none or refused is meant", where)
+        raise ConfigTrouble(f"seawall_journal_checks = {wanted}: none, refused or all is meant", where)
     trace = LiveTrace(time.perf_counter)
-    return Judge(settings, RecordingFacts(facts, trace.heard), watch=trace.watch)
+    return TracedJudge(settings, facts, trace, needs_guard=not is_front(settings), tells_all=wanted == "all")
 
 
 def _serve(
@@ -102,10 +109,11 @@ def _serve(
     policies: PolicyClients,
     verifier: Verifies,
     greylister: Greylister | None,
+    lists: WorkerLists,
 ) -> Served:
     """Compile one service.  Raises ConfigTrouble, TableUnsupported."""
     name = service.settings(common.settings).text("smtpd_service_name")
-    settings = _smtpd_of(service, common.services, name).settings(common.settings)
+    settings = in_front(_smtpd_of(service, common.services, name).settings(common.settings))
     routing = Routing(settings, common.tables)
     facts = WorldFacts(
         settings,
@@ -116,6 +124,7 @@ def _serve(
         policies=policies,
         verifier=verifier,
         greylister=greylister,
+        lists=lists.watching,
     )
 
     def manner(stress: str) -> Manner:
@@ -141,9 +150,15 @@ class WorkerPart(PartBase):
     """The sessions of one worker."""
 
     def __init__(
-        self, common: Common, served: Sequence[Served], verify: VerifyLink, greylist: WorkerGreylist | None
+        self,
+        common: Common,
+        served: Sequence[Served],
+        verify: VerifyLink,
+        greylist: WorkerGreylist | None,
+        lists: WorkerLists,
     ) -> None:
         super().__init__(common)
+        self._lists = lists
         self._verify = verify
         self._greylist = greylist
         self._served = {each.position: each for each in served}
@@ -153,9 +168,15 @@ class WorkerPart(PartBase):
         self._announcing: Channel[m.LinkMessage] | None = None
         self._unannounced: list[str] = []
         self._edges: list[Edge] = []
-        self._doors = Doors(common)
+        self._doors = Doors(common, lists.watching)
+        self._fronts = Fronts(common)
         for each in served:
             self._doors.add(each.position, each.service)
+            each.facts.score_of = partial(self._doors.score, each.position)
+            self._fronts.add(each.position, each.settings)
+        has = means(common)
+        self._crowd = make_crowd(common, has.places, self._doors)
+        self._load = Load(common, self._crowd, has)
         self._factories: dict[int, Callable[[], asyncio.BaseProtocol]] = {}
         self._servers: list[asyncio.Server] = []
         self._adopted: dict[int, list[asyncio.Server]] = {}
@@ -171,6 +192,8 @@ class WorkerPart(PartBase):
         await self._doors.begin()
         if self._greylist is not None:
             await self._greylist.begin()
+        self._lists.begin()
+        await self._fronts.begin()
         loop = asyncio.get_running_loop()
         start = self.common.given.start
         numbers = itertools.count(SESSIONS_A_GENERATION * (start.generation - 1) + start.index + 1, start.workers)
@@ -182,8 +205,10 @@ class WorkerPart(PartBase):
                 self._tasks.append(loop.create_task(login.run()))
                 await login.known(LOGIN_KNOWN)
         self._tasks.append(loop.create_task(self._counters.tell()))
+        self._load.begin()
+        self._tasks.append(loop.create_task(remember(self.common, self._crowd)))
         for info, listener in self.common.given.listeners:
-            self._servers.append(await self._listen(info, listener))
+            self._servers += await accept_from(listener, self._factories[info.service])
 
     def _make_intake(self, served: Served, writer: QueueWriter, flight: InFlight) -> Cleanup:
         common = self.common
@@ -203,9 +228,10 @@ class WorkerPart(PartBase):
         common, intake = self.common, self._intakes[served.position]
         sessions: set[Arrival] = set()
         counting = self._counters.of_service(served.settings, served.service.name)
+        make_edge = self._fronts.edge_of(served.position, served.settings, served.plain.judge)
 
         def edge(manner: Manner) -> Edge:
-            return Edge(
+            return make_edge(
                 manner.profile,
                 manner.judge,
                 intake,
@@ -219,20 +245,25 @@ class WorkerPart(PartBase):
                 sessions=sessions,
                 flush=self._flush,
                 counting=counting,
+                crowd=self._crowd,
+                lacks_answers=common.resolver.is_nearly_full,
             )
 
         plain, stressed = edge(served.plain), edge(served.stressed)
         self._edges += [plain, stressed]
 
+        load = self._load
+        loaded = Loaded(served.service.name, served.crowded, sessions.__len__)
+        load.add(loaded)
+
         def session() -> Session:
-            return (stressed if len(sessions) >= served.crowded else plain).session()
+            return (stressed if load.is_stressed(loaded) else plain).session()
 
-        door = self._doors.open(served.position, session, knows_logins=served.login is not None)
-        self._factories[served.position] = session if door is None else door.stranger
-
-    async def _listen(self, info: m.ListenerInfo, listener: socket.socket) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(self._factories[info.service], sock=listener, backlog=BACKLOG)
+        knows_logins = served.login is not None or self._fronts.knows_logins(served.position)
+        door = self._doors.open(served.position, session, self._crowd, load.is_pressed, knows_logins=knows_logins)
+        self._factories[served.position] = (
+            named_by_proxy(served.settings, plain, session) if door is None else door.stranger
+        )
 
     def _announce(self, queue_id: str) -> None:
         """Tell the queue manager, or the next one; what is not told either, a queue run finds."""
@@ -267,7 +298,7 @@ class WorkerPart(PartBase):
     async def _accept_for(self, index: int, listeners: tuple[tuple[m.ListenerInfo, socket.socket], ...]) -> None:
         servers = self._adopted.setdefault(index, [])
         for info, listener in listeners:
-            servers.append(await self._listen(info, listener))
+            servers += await accept_from(listener, self._factories[info.service])
 
     @property
     def sessions(self) -> int:
@@ -277,6 +308,7 @@ class WorkerPart(PartBase):
     async def drain(self, seconds: float, farewell: bool) -> None:
         """Accept no more; let sessions end, or take leave of them."""
         end = time.monotonic() + seconds
+        self._lists.stop()
         for server in (*self._servers, *itertools.chain(*self._adopted.values())):
             server.close()
         if farewell:
@@ -288,6 +320,8 @@ class WorkerPart(PartBase):
         for task in self._tasks:
             task.cancel()
         self._counters.tell_now()
+        self._load.stop()
+        self._fronts.stop()
         self._doors.stop()
         if self._greylist is not None:
             self._greylist.flush()
@@ -303,9 +337,11 @@ def build_worker(given: Given) -> WorkerPart:
         verify = VerifyLink(time.monotonic)
         greylist = make_greylist(common)
         greylister = None if greylist is None else greylist.greylister
+        lists = make_lists(common)
         served = [
-            _serve(common, at, common.services[at], policies, verify.verify, greylister) for at in sorted(positions)
+            _serve(common, at, common.services[at], policies, verify.verify, greylister, lists)
+            for at in sorted(positions)
         ]
-        return WorkerPart(common, served, verify, greylist)
+        return WorkerPart(common, served, verify, greylist, lists)
     except (ConfigTrouble, TableUnsupported) as trouble:
         raise ChildTrouble(str(trouble)) from trouble

@@ -7,6 +7,7 @@ import asyncio
 from seawall.config.settings import Settings
 from seawall.edge.counting import Counting, compile_client_limits
 from seawall.journal.records.door import CacheSize, MostSeen
+from seawall.policy.exempt_file import open_exemptions
 from seawall.policy.rates import Rates
 from seawall.run.build import Common
 
@@ -31,6 +32,7 @@ class Counters:
             service,
             common.clock.now,
             common.clock.monotonic,
+            open_exemptions(settings, common.tables, common.clock.now),
         )
 
     async def tell(self) -> None:

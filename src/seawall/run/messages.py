@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from seawall.journal.batch import Batch
 from seawall.mail.envelope import Envelope, Recipient
 from seawall.mail.outcome import Outcome
 from seawall.mail.verified import Verified
 
-VERSION = 7
+VERSION = 8
 """Raised with every change; a child of another version is not talked to."""
 
 
@@ -196,10 +197,9 @@ class JobReply(msgspec.Struct, frozen=True, tag=True):
 
 
 class Records(msgspec.Struct, frozen=True, tag=True):
-    """Any child → watcher: a batch of journal records, each in JSON."""
+    """Any child → watcher: journal records."""
 
-    rows: tuple[tuple[float, str, int, str, str, bytes], ...]
-    """(at, program, number, kind, queue id, JSON)"""
+    batch: Batch
 
 
 class ClientsPassed(msgspec.Struct, frozen=True, tag=True):
@@ -233,6 +233,15 @@ class GreylistAnswer(msgspec.Struct, frozen=True, tag=True):
     """policy.greylist.Elder"""
 
 
+class ListNews(msgspec.Struct, frozen=True, tag=True):
+    """Worker → watcher → all other workers: something has become of a DNS list.  policy.list_watch.News"""
+
+    what: str
+    zone: str
+    why: str
+    pause: float
+
+
 ChannelMessage: TypeAlias = (
     Start | MoreDescriptors | Built | Failed | Begin | Link | Drain | Adopt | Release | Ready | Beat
 )
@@ -250,4 +259,5 @@ LinkMessage: TypeAlias = (
     | GreylistChanges
     | GreylistQuestion
     | GreylistAnswer
+    | ListNews
 )

@@ -63,8 +63,10 @@ def addresses_of(found: Read) -> list[sockets.Address]:
     addresses: list[sockets.Address] = []
     for position, service in enumerate(found.services):
         if service.type == "inet" and service.command in SMTP_SERVERS:
-            interfaces = found.settings.with_overrides(service.overrides).words("inet_interfaces")
-            addresses += sockets.addresses(position, service.name, interfaces, families)
+            settings = found.settings.with_overrides(service.overrides)
+            tls_first = settings.flag("smtpd_tls_wrappermode")
+            interfaces = settings.words("inet_interfaces")
+            addresses += sockets.addresses(position, service.name, interfaces, families, clients_begin=tls_first)
     return addresses
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 from seawall.mail.words import split_words
 from seawall.tables import (
@@ -38,6 +38,7 @@ from seawall.tables.table import (
 from seawall.tables.watched import WatchedTable
 
 Opener: TypeAlias = Callable[[Opening], Table]
+Kept = TypeVar("Kept", bound=WatchedTable)
 
 TYPES: Mapping[str, Opener] = {
     # files of strings
@@ -113,6 +114,7 @@ class Tables:
         self._types = types
         self._shared: dict[Hashable, Shared] = {}
         self._open: dict[tuple[str, Use], Table] = {}
+        self._kept: dict[str, WatchedTable] = {}
         self._watched: list[WatchedTable] = []
         self._looked = float("-inf")
 
@@ -138,10 +140,10 @@ class Tables:
         if opener is None:
             instead = f": {INSTEAD[kind]}" if kind in INSTEAD else ""
             raise TableUnsupported(f"unsupported dictionary type: {kind}{instead}")
-        opening = Opening(
-            kind, text, use, self.path, self.open, self.warn, self._unavailable, self._main_cf, self._share
-        )
-        return opener(opening)
+        return opener(self._opening(kind, text, use))
+
+    def _opening(self, kind: str, text: str, use: Use) -> Opening:
+        return Opening(kind, text, use, self.path, self.open, self.warn, self._unavailable, self._main_cf, self._share)
 
     def _share(self, key: Hashable, make: Callable[[], Shared]) -> Shared:
         part = self._shared.get(key)
@@ -152,6 +154,16 @@ class Tables:
     def opened(self) -> tuple[Table, ...]:
         """All that were opened so far."""
         return tuple(self._open.values())
+
+    def keep(self, name: str, make: Callable[[Opening], Kept]) -> Kept:
+        """A file that is no lookup table (`name` is ``kind:path``) but is watched as one: the same object for each
+        question of the same kind."""
+        table = self._kept.get(name)
+        if table is None:
+            kind, _, text = name.partition(":")
+            table = self._kept[name] = make(self._opening(kind, text, USUAL))
+            self._watched.append(table)
+        return cast(Kept, table)
 
     def close(self) -> None:
         """Hang up wherever tables have connections.  They can go on: the next question connects anew."""

@@ -110,7 +110,8 @@ def find_asked(site: Site) -> tuple[Asked, ...]:
                     status = status_of(check.argument)
                     each = Asked(check.present, check.argument, status, check.location)
                     found.setdefault((each.name, each.argument, each.location), each)
-    if any(os.path.basename(service.command) == "postscreen" for service in site.services):
+    has_door = site.main.flag("seawall_door")
+    if has_door or any(os.path.basename(service.command) == "postscreen" for service in site.services):
         for word in site.placed("postscreen_dnsbl_sites"):
             argument = word.text.partition("*")[0]
             each = Asked("postscreen_dnsbl_sites", argument, status_of(argument), word.location, weighs=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from seawall.cli.lint.rule import ADVICE, ERROR, WARNING, Hit, Rule
 from seawall.cli.lint.site import Site
 from seawall.config.master_cf import CHROOT, COMMAND, SERVICE, TYPE, Entry, Service
+from seawall.config.registry.unsupported import PROGRAMS, SERVED_PROGRAMS
 
 NEEDED = {
     "cleanup": "no mail could be taken in",
@@ -30,6 +31,7 @@ TRANSPORTS = (
     "fallback_transport",
     "error_transport",
 )
+KNOWN_PROGRAMS = SERVED_PROGRAMS | PROGRAMS.keys() | {"master"}
 CHROOT_FILES = ("etc/resolv.conf", "etc/services", "etc/localtime", "etc/nsswitch.conf")
 
 
@@ -133,44 +135,11 @@ def chroot_lacks(site: Site) -> Iterator[Hit]:
 
 def unknown_program(site: Site) -> Iterator[Hit]:
     """Commands that Postfix does not have."""
-    known = set(KNOWN_PROGRAMS)
     for entry in site.entries:
         program = os.path.basename(entry.fields[COMMAND])
-        if program not in known and "/" not in entry.fields[COMMAND]:
+        if program not in KNOWN_PROGRAMS and "/" not in entry.fields[COMMAND]:
             yield Hit(f"{entry.name}: Postfix has no program {entry.fields[COMMAND]}", entry.location)
 
-
-KNOWN_PROGRAMS = (
-    "anvil",
-    "bounce",
-    "cleanup",
-    "discard",
-    "dnsblog",
-    "error",
-    "flush",
-    "lmtp",
-    "local",
-    "master",
-    "nqmgr",
-    "oqmgr",
-    "pickup",
-    "pipe",
-    "postlogd",
-    "postscreen",
-    "proxymap",
-    "qmgr",
-    "qmqpd",
-    "scache",
-    "showq",
-    "smtp",
-    "smtpd",
-    "spawn",
-    "tlsmgr",
-    "tlsproxy",
-    "trivial-rewrite",
-    "verify",
-    "virtual",
-)
 
 RULES = (
     Rule(

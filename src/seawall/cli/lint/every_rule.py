@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from seawall.cli.lint import (
     about_dns_lists,
+    about_exempt,
     about_files,
     about_limits,
     about_lists,
@@ -19,6 +20,7 @@ from seawall.cli.lint import (
     about_table_files,
     about_tables,
     about_tls,
+    about_upstream,
 )
 from seawall.cli.lint.rule import LEVELS, Finding, Rule
 from seawall.cli.lint.site import Site
@@ -29,6 +31,8 @@ CHAPTERS: tuple[tuple[str, tuple[Rule, ...]], ...] = (
     ("master.cf", about_services.RULES),
     ("Restriction lists", (*about_policy.RULES, *about_lists.RULES, *about_meaning.RULES, *about_order.RULES)),
     ("DNS lists", about_dns_lists.RULES),
+    ("Exemptions", about_exempt.RULES),
+    ("Proxies", about_upstream.RULES),
     ("Reply codes", about_replies.RULES),
     ("Limits and times", about_limits.RULES),
     ("TLS and logins", about_tls.RULES),
@@ -44,6 +48,8 @@ RULES: tuple[Rule, ...] = tuple(rule for _, rules in CHAPTERS for rule in rules)
 def examine(site: Site, *, only: Iterable[str] = (), skip: Iterable[str] = ()) -> tuple[Finding, ...]:
     """What all rules find, gravest first; each fact once, however many servers share it."""
     wanted, unwanted = frozenset(only), frozenset(skip)
+    if about_upstream.is_door_alone(site) and not wanted:
+        unwanted |= about_upstream.NOT_OF_A_DOOR
     rules = [rule for rule in RULES if (not wanted or rule.slug in wanted) and rule.slug not in unwanted]
     found = dict.fromkeys(finding for rule in rules for finding in findings_of(rule, site))
     order = {rule.slug: at for at, rule in enumerate(RULES)}

@@ -103,8 +103,12 @@ PARAMETERS = (
     text("smtpd_service_name", "smtpd", "The smtpd of type `pass` that takes clients from postscreen.", low=1),
     number("smtpd_soft_error_limit", "10", "Errors a client may make before its answers are delayed.", low=1),
     time("smtpd_timeout", "${stress?{10}:{300}}s", "How long a client may stay silent.", low=1),
-    text("smtpd_upstream_proxy_protocol", ""),
-    time("smtpd_upstream_proxy_timeout", "5s", low=1),
+    text(
+        "smtpd_upstream_proxy_protocol",
+        "",
+        "`haproxy` where a proxy in front names the client (PROXY protocol 1 and 2).",
+    ),
+    time("smtpd_upstream_proxy_timeout", "5s", "How long that proxy may take to name the client.", low=1),
     text(
         "smtputf8_autodetect_classes",
         "sendmail, verify",

@@ -17,11 +17,21 @@ PARAMETERS = (
         "no",
         "Screen strangers before smtpd(8) serves them, by the postscreen_* parameters, where master.cf has no postscreen.",
     ),
+    number(
+        "seawall_most_sessions",
+        "0",
+        "Connections that all workers hold at most before strangers are let go; 0 is what descriptors allow.",
+    ),
+    number(
+        "seawall_most_memory",
+        "0",
+        "Megabytes that all workers fill at most before strangers are let go; 0 is half of the host's memory.",
+    ),
     flag("seawall_direct_delivery", "yes", "Write mail for local Maildirs before the 250, without a queue file."),
     text(
         "seawall_journal_checks",
         "none",
-        "`refused` keeps with every refusal what each check asked, heard and said, for `seawall explain`; `none` does not.",
+        "What checks asked and heard is kept for `seawall explain`: `none`, with every `refused` command, or with `all`.",
         low=1,
     ),
     time("seawall_journal_retention", "14d", "How long the journal store keeps what it was told.", unit="d"),
@@ -77,5 +87,45 @@ PARAMETERS = (
         "What a client hears that is put off; `%s` is the seconds still to wait, `%r` the recipient's domain.",
         low=1,
     ),
+    flag(
+        "seawall_dnsbl_watch",
+        "yes",
+        "DNS lists that lie or are silent are put aside, and their error answers are no entries; `no` is Postfix's way.",
+    ),
+    time(
+        "seawall_dnsbl_watch_interval",
+        "1h",
+        "How often each DNS list is asked its test points, and at most before one that is put aside is asked again.",
+        low=1,
+        unit="h",
+    ),
+    text(
+        "seawall_exempt_file",
+        "$config_directory/seawall.exempt",
+        "Misconfigured but honest senders, and the checks that say DUNNO for them: see `seawall exempt`; empty is nobody.",
+    ),
     text("seawall_users_file", "", "Hashed passwords for smtpd_sasl_type = seawall, one `name:hash` a line."),
+    text(
+        "seawall_upstream",
+        "",
+        "The server that stays, where Seawall is the door alone: `host:port`, `[address]:port` or `unix:path`.",
+    ),
+    text(
+        "seawall_upstream_protocol",
+        "proxy",
+        "How that server is told who the client is: `proxy`, `proxy-v2` (PROXY protocol 1, 2), `xclient` or `none`.",
+        low=1,
+    ),
+    number(
+        "seawall_upstream_connections",
+        "90",
+        "Clients that are joined with that server at one time, all workers together; others wait.",
+        low=1,
+    ),
+    time("seawall_upstream_wait", "10s", "How long a client waits to be joined before it hears 421.", low=1),
+    time(
+        "seawall_upstream_connect_timeout", "10s", "How long that server may take to greet and to answer EHLO.", low=1
+    ),
+    time("seawall_upstream_timeout", "300s", "How long that server may be silent when it is its turn.", low=1),
+    time("seawall_upstream_refresh", "300s", "How often that server is asked what it offers.", low=1),
 )

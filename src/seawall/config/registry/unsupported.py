@@ -55,7 +55,7 @@ NO_DANE = Unsupported(IGNORE, "no TLSA record is asked for")
 NO_MASTER = Unsupported(IGNORE, "there are no processes of that kind")
 A_NAME = Unsupported(IGNORE, "its value only serves the parameters that name it")
 NO_STATUS_FILTER = Unsupported(STOP, "what it makes of a delivery's outcome would not happen")
-NO_REPLY_FILTER = Unsupported(STOP, "what it makes of a server's or the DNS's answer would not happen")
+NO_REPLY_FILTER = Unsupported(STOP, "what it makes of an answer would not happen")
 NO_CONTENT_CHECK = Unsupported(STOP, "mail would pass without this check")
 NO_CLIENT_CHECK = Unsupported(STOP, "mail would go out without this check")
 
@@ -131,6 +131,7 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "lmtp_header_checks": NO_CLIENT_CHECK,
         "lmtp_mime_header_checks": NO_CLIENT_CHECK,
         "lmtp_nested_header_checks": NO_CLIENT_CHECK,
+        "lmtp_reply_filter": NO_REPLY_FILTER,
         "local_delivery_status_filter": NO_STATUS_FILTER,
         "local_login_sender_maps": Unsupported(STOP, "users could name any sender"),
         "mail_release_date": A_NAME,
@@ -260,13 +261,10 @@ UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
         "smtpd_tls_dh512_param_file": Unsupported(IGNORE, "ciphers that weak are gone"),
         "smtpd_tls_eecdh_grade": Unsupported(IGNORE, "OpenSSL's own parameters of key exchange are used"),
         "smtpd_tls_enable_rpk": NO_RPK,
-        "smtpd_tls_fingerprint_digest": Unsupported(STOP, "clients' certificates would be compared by another digest"),
         "smtpd_tls_loglevel_maps": Unsupported(IGNORE, "smtpd_tls_loglevel holds for all"),
         "smtpd_tls_session_cache_database": Unsupported(IGNORE, "sessions are resumed by tickets"),
         "smtpd_tls_session_cache_timeout": Unsupported(IGNORE, "sessions are resumed by tickets"),
         "smtpd_tls_trace_size_limit": Unsupported(IGNORE, "no TLS trace is written"),
-        "smtpd_upstream_proxy_protocol": Unsupported(STOP, "the proxy would be taken for the client"),
-        "smtpd_upstream_proxy_timeout": Unsupported(IGNORE, "there is no smtpd_upstream_proxy_protocol"),
         "strict_7bit_headers": NO_CONTENT_CHECK,
         "strict_8bitmime": NO_CONTENT_CHECK,
         "strict_8bitmime_body": NO_CONTENT_CHECK,

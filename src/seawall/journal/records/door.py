@@ -184,6 +184,19 @@ class DoorSaid(DoorRecord, frozen=True, tag=True, kw_only=True):
         return self.message.replace("{client}", self.client)
 
 
+class Spared(DoorRecord, frozen=True, tag=True, kw_only=True):
+    """A client is exempt from a check (`key`, `reason`: seawall_exempt_file), and did not hear what that would have said."""
+
+    check: str
+    said: str
+    key: str
+    reason: str
+
+    def text(self) -> str:
+        """``NOQUEUE: exempt: CONNECT from [address]:port: 550 5.5.1 Protocol error; their server is old``."""
+        return f"NOQUEUE: exempt: CONNECT from {self.client}: {self.said}; {self.reason}"
+
+
 class LeftDoor(DoorRecord, frozen=True, tag=True, kw_only=True):
     """A client is gone that was not handed to a server."""
 

@@ -100,6 +100,24 @@ class Remarked(ClientRecord, frozen=True, tag=True, kw_only=True):
         return f"{queue_id}: {self.what}: {self.where} from {self.client}: {self.message};{told}"
 
 
+class Judged(ClientRecord, frozen=True, tag=True, kw_only=True):
+    """A command was judged and goes on: what was asked before, as `Remarked` has it.  seawall_journal_checks = all"""
+
+    is_logged: ClassVar[bool] = False
+    where: str
+    message: str
+    queue_id: str = ""
+    sender: str | None = None
+    recipient: str | None = None
+    helo: str | None = None
+    sasl_username: str = ""
+    checks: str = ""
+
+    def text(self) -> str:
+        """``NOQUEUE: judged: RCPT from name[address]: goes on``, for `seawall explain`."""
+        return f"{self.queue_id or NO_QUEUE}: judged: {self.where} from {self.client}: {self.message}"
+
+
 class Opened(ClientRecord, frozen=True, tag=True, kw_only=True):
     """The first recipient of a message was accepted: from here on the message has a queue id."""
 
