@@ -91,7 +91,13 @@ def test_a_list_that_lies_refuses_nobody_and_comes_back_when_it_is_mended(site: 
     # where the list is right it does not count either
     assert rcpts(site, *(f"198.19.{number}.9" for number in range(at + 6, at + 9))) == ["250 2.1.5 Ok"] * 3
     site.box.zone(f"$TTL 1\n{SOUND}")
-    until(lambda: "taken back: it answers soundly, after " in logged()[-1], f"{zone} is taken back")
+
+    def is_back() -> bool:
+        """The last thing that was said of it, but for its missing test entry, which may be noticed at any time."""
+        said = [line for line in logged() if "test entry" not in line]
+        return "taken back: it answers soundly, after " in said[-1]
+
+    until(is_back, f"{zone} is taken back")
     until(lambda: rcpt(site, f"198.19.{at + 9}.9")[:10] in ("550 5.7.1 ", "554 5.7.1 "), "it refuses again")
     assert rcpt(site, f"198.18.{at + 10}.9") == "250 2.1.5 Ok"
     aside = [line for line in logged() if " put aside: " in line]
