@@ -118,7 +118,8 @@ class Postgres:
     """PostgreSQL behind ``proxy:pgsql:``."""
 
     name = "PostgreSQL"
-    opens = 12.5
+    opens = 22.5
+    """Each worker waits in full for three answers (the breaker's), 5 s each, the first of them after 5 s for a place."""
     slow = 0.5
 
     def __init__(self, database: BoxPostgres) -> None:

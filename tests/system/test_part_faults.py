@@ -24,7 +24,7 @@ def world() -> Iterator[tuple[Box, dict[str, Part]]]:
         ("policy", "hung", 4.5),
         ("policy", "slow", 1.5),
         ("postgres", "stopped", 3.0),
-        ("postgres", "hung", 13.0),
+        ("postgres", "hung", 24.0),
         ("postgres", "slow", 3.0),
     ],
 )
